@@ -1,0 +1,1 @@
+"""Bundle folders, as data. Nothing here is code."""

@@ -1,0 +1,1 @@
+"""Installed classifiers. Each folder is one plugin: a hook, a network, a README."""
