@@ -1,1 +1,1 @@
-"""evaluation."""
+"""What is computed from predictions.csv alone: metrics, intervals, calibration, tests of difference."""
