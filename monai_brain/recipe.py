@@ -122,14 +122,23 @@ def as_resolved(bundle_root: str | Path, recipe: Mapping[str, Any]) -> dict[str,
     return configs
 
 
-def failure(error: BaseException) -> BaseException:
-    """The error of ours that MONAI wrapped while it evaluated a recipe, or the given one."""
+def failure(error: BaseException) -> MonaiBrainError | None:
+    """The error of ours that stands behind one which MONAI raised while it evaluated a recipe.
+
+    Where the first cause is none of ours, but an expression or a component of the recipe failed, that
+    is a fault of the recipe, and the cause is named. None where the error has nothing to do with a recipe.
+    """
+    chain: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None:
+    while cause is not None and cause not in chain:
         if isinstance(cause, MonaiBrainError):
             return cause
+        chain.append(cause)
         cause = cause.__cause__ or cause.__context__
-    return error
+    if len(chain) > 1 and str(error).startswith(("Failed to evaluate", "Failed to instantiate")):
+        where = " ".join(str(error).partition(" with keywords")[0].split())
+        return ConfigurationError(f"{where}: {type(chain[-1]).__name__}: {chain[-1]}")
+    return None
 
 
 def _is_setting(value: Any) -> bool:

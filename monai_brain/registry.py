@@ -142,13 +142,13 @@ def bundle(model: str | os.PathLike[str] | Bundle) -> Bundle:
 
 
 def _installed() -> Iterator[tuple[str, Callable[[], ModuleType]]]:
-    seen: dict[str, EntryPoint] = {}
+    seen: dict[str, str] = {}
     # Our own first, so that nobody can take a built-in's name; then by name, not as the disk has them.
     for entry in sorted(entry_points(group=hookspecs.GROUP), key=_precedence):
-        if seen.get(entry.name) == entry:
+        if seen.get(entry.name) == entry.value:
             continue  # one distribution that stands twice on the path
         name = entry.name if entry.name not in seen else f"{entry.name} ({entry.value})"
-        seen.setdefault(entry.name, entry)
+        seen.setdefault(entry.name, entry.value)
         yield name, entry.load
 
 

@@ -19,7 +19,6 @@ from monai_brain import recipe, registry
 from monai_brain.bundles import Bundle
 from monai_brain.data import datalist as datalists
 from monai_brain.errors import ConfigurationError
-from monai_brain.evaluation.judge import evaluate, summary
 from monai_brain.files import write_json
 from monai_brain.inference import weights as network_weights
 from monai_brain.training import run_folder
@@ -75,9 +74,9 @@ def train(
         workflow.finalize()
     except Exception as error:
         cause = recipe.failure(error)
-        if cause is error:
+        if cause is None or cause is error:
             raise
-        raise cause from None
+        raise cause from error
     finally:
         set_track_meta(True)
     return folder
@@ -129,6 +128,8 @@ def require_run(run_dir: str) -> None:
 
 def judge(run_dir: str) -> None:
     """Compute metrics.json from the run's predictions.csv."""
+    from monai_brain.evaluation.judge import evaluate, summary
+
     metrics = evaluate(Path(run_dir) / run_folder.PREDICTIONS_FILE)
     write_json(Path(run_dir) / run_folder.JUDGEMENT_FILE, metrics)
     _LOG.info("judged: %s\n%s", run_dir, summary(metrics))
