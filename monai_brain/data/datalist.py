@@ -6,6 +6,7 @@ folder with its datalist can be moved as one. This module is the only reader and
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -56,6 +57,10 @@ def part(
     others; the list "testing" is tested in every fold. With fold None every item is tested, folds
     or none: that is how a data set from elsewhere is judged.
 
+    All items have the same keys, so that any loader can put them into one batch: `fold` and
+    `validates`, which have done their work, are left out; a further key is kept as it is where
+    every item has it in one scalar type, and is text, empty where it is missing, where not.
+
     No validation is ever made up: if no item validates in the fold, asking for it is an error,
     because falling back on the test part would choose the weights by what they are judged on.
 
@@ -90,10 +95,14 @@ def part(
         )
     index = match(labels or content["labels"], (item["class_name"] for item in chosen), rename)
     _check_files(chosen, name)
+    new = rename or {}
     return [
-        {**item, "class_name": (rename or {}).get(item["class_name"], item["class_name"])}
-        | {"label": index[item["class_name"]]}
-        for item in chosen
+        {
+            **item,
+            "label": index[item["class_name"]],
+            "class_name": new.get(item["class_name"], item["class_name"]),
+        }
+        for item in _even(chosen)
     ]
 
 
@@ -140,6 +149,19 @@ def _side(item: Item, fold: int) -> str:
     if item["fold"] == fold:
         return "test"
     return "validation" if fold in item["validates"] else "train"
+
+
+def _even(items: Sequence[Item]) -> list[Item]:
+    keys = dict.fromkeys(key for item in items for key in item if key not in ("fold", "validates"))
+    scalars = ({str}, {int}, {float}, {bool})
+    plain = {key for key in keys if {type(item.get(key)) for item in items} in scalars}
+    return [{key: item[key] if key in plain else _text(item.get(key)) for key in keys} for item in items]
+
+
+def _text(value: object) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _check_files(items: Sequence[Item], name: str) -> None:

@@ -68,6 +68,20 @@ def test_items_keep_their_other_keys_and_have_absolute_images(folder):
     assert item["image"] == str(folder / "images" / "2.png")
 
 
+def test_items_of_uneven_keys_still_make_one_batch(folder):
+    uneven = content()
+    uneven["training"][0] |= {"patient_id": None, "age": 3, "score": 1.5, "spacing": [1, 2]}
+    uneven["training"][1] |= {"score": 2.5}
+    items = datalist.part(save(folder, uneven), 0, "test")
+    assert [item["patient_id"] for item in items] == ["", "p1"]
+    assert [item["age"] for item in items] == ["3", ""]
+    assert [item["score"] for item in items] == [1.5, 2.5]
+    assert [item["spacing"] for item in items] == ["[1, 2]", ""]
+    assert not {"fold", "validates"} & set(items[0])
+    loader = pytest.importorskip("monai.data").DataLoader(items, batch_size=2)
+    assert next(iter(loader))["label"].tolist() == [0, 1]
+
+
 def test_labels_follow_the_models_order_by_name(folder):
     path = save(folder, content())
     model = ["no_tumor", "meningioma", "glioma"]
