@@ -58,7 +58,7 @@ class RefuseNonFiniteLoss:
 
     def __call__(self, engine: Engine) -> None:
         """Raise if the loss of this batch is not finite."""
-        loss = engine.state.output["loss"]
+        loss = engine.state.output["loss"].detach()
         if bool(torch.isfinite(loss).all()):
             return
         cases = [str(case) for case in engine.state.batch.get("case", [])]
@@ -129,7 +129,7 @@ class Progress:
         count = len(output["image"])
         self._images += count
         self._bar.update()
-        loss = float(output["loss"])
+        loss = float(output["loss"].detach())
         self._loss += loss * count
         if not self._bar.disable:
             self._bar.set_postfix_str(

@@ -95,10 +95,10 @@ def items(
 def judged(datalist: str | Mapping[str, Any], fold: int, labels: Sequence[str]) -> list[Item]:
     """The validation and the test items of a fold, with all that the datalist says of them."""
     found: list[Item] = []
-    for side, name in (("validation", "val"), ("test", "test")):
+    for side in ("validation", "test"):
         for item in datalists.part(datalist, fold, side, labels):  # type: ignore[arg-type]
             kept = {key: value for key, value in item.items() if key != "validates"}
-            found.append({**kept, "fold": fold, "split": name, "case": _case(item, datalist)})
+            found.append({**kept, "fold": fold, "split": side, "case": _case(item, datalist)})
     return found
 
 
