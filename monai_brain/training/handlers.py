@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
@@ -22,25 +23,29 @@ from monai_brain.training.run_folder import METRICS_FILE
 
 
 class ReseedEachEpoch:
-    """Every random choice of an epoch follows from the seed and the epoch's number alone.
+    """Every random choice of an epoch follows from the seed, the epoch's number and the process alone.
 
     So a run that goes on from a checkpoint draws what the unbroken run would have drawn.
     """
 
-    def __init__(self, seed: int, dataset: Any) -> None:
-        self.seed, self.dataset = int(seed), dataset
+    def __init__(self, seed: int, dataloader: Any) -> None:
+        self.seed, self.dataloader = int(seed), dataloader
 
     def attach(self, engine: Engine) -> None:
         """Reseed at each epoch's start."""
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Reseed torch, NumPy, Python and MONAI's random transforms."""
-        seed = int(np.random.SeedSequence([self.seed, engine.state.epoch]).generate_state(1)[0])
+        """Reseed torch, NumPy, Python and MONAI's random transforms, and deal the images anew."""
+        origin = [self.seed, engine.state.epoch, idist.get_rank()]
+        seed = int(np.random.SeedSequence(origin).generate_state(1)[0])
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002  MONAI's workers draw from it
         torch.manual_seed(seed)
-        set_rnd(self.dataset, seed % 2**31)
+        set_rnd(self.dataloader.dataset, seed % 2**31)
+        deal = getattr(self.dataloader.sampler, "set_epoch", None)
+        if deal is not None:
+            deal(engine.state.epoch)
 
 
 class RefuseNonFiniteLoss:
@@ -92,7 +97,9 @@ class Progress:
         self._loss, self._images, self._since = 0.0, 0, 0.0
 
     def attach(self, engine: Engine) -> None:
-        """Follow the training."""
+        """Follow the training; of several processes only the first shows and writes anything."""
+        if idist.get_rank():
+            return
         engine.add_event_handler(Events.STARTED, self._begin)
         engine.add_event_handler(Events.EPOCH_STARTED, self._begin_epoch)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)

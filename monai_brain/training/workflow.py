@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 from monai.data.meta_obj import set_track_meta
 from monai.utils import set_determinism
 
@@ -104,7 +105,9 @@ def judged(datalist: str | Mapping[str, Any], fold: int, labels: Sequence[str]) 
 
 def prepare(run_dir: str, bundle_root: str, seed: int, resume: bool) -> None:
     """Begin the run folder with the recipe as resolved, and fix every source of chance."""
-    run_folder.begin(run_dir, bundle_root, recipe.running(), resume)
+    if not idist.get_rank():
+        run_folder.begin(run_dir, bundle_root, recipe.running(), resume)
+    idist.barrier()
     # Metadata costs time at every operation of every epoch, and training looks at none of it.
     set_track_meta(False)
     set_determinism(seed)
@@ -113,7 +116,9 @@ def prepare(run_dir: str, bundle_root: str, seed: int, resume: bool) -> None:
 
 def conclude(run_dir: str) -> None:
     """Record how the training went; from here on the run folder is a model."""
-    run_folder.finish(run_dir, outcome(run_dir))
+    if not idist.get_rank():
+        run_folder.finish(run_dir, outcome(run_dir))
+    idist.barrier()
 
 
 def require_run(run_dir: str) -> None:
@@ -130,6 +135,8 @@ def judge(run_dir: str) -> None:
     """Compute metrics.json from the run's predictions.csv."""
     from monai_brain.evaluation.judge import evaluate, summary
 
+    if idist.get_rank():
+        return
     metrics = evaluate(Path(run_dir) / run_folder.PREDICTIONS_FILE)
     write_json(Path(run_dir) / run_folder.JUDGEMENT_FILE, metrics)
     _LOG.info("judged: %s\n%s", run_dir, summary(metrics))
