@@ -332,7 +332,9 @@ def run_python(code):
 
 
 def test_reading_predictions_imports_neither_torch_nor_monai():
-    code = "import sys, monai_brain.evaluation.predictions; print(*{m.partition('.')[0] for m in sys.modules})"
+    code = (
+        "import sys, monai_brain.evaluation.predictions; print(*{m.partition('.')[0] for m in sys.modules})"
+    )
     assert not {"torch", "monai", "pandas", "pyarrow", "sklearn"} & set(run_python(code).split())
 
 
