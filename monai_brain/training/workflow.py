@@ -103,15 +103,18 @@ def judged(datalist: str | Mapping[str, Any], fold: int, labels: Sequence[str]) 
     return found
 
 
-def prepare(run_dir: str, bundle_root: str, seed: int, resume: bool) -> None:
-    """Begin the run folder with the recipe as resolved, and fix every source of chance."""
+def prepare(run_dir: str, bundle_root: str, seed: int, resume: bool, device: Any) -> None:
+    """Begin the run folder with the recipe as resolved, and fix every source of chance.
+
+    The device is asked for so that the processes of one training have met before the first one writes.
+    """
     if not idist.get_rank():
         run_folder.begin(run_dir, bundle_root, recipe.running(), resume)
     idist.barrier()
     # Metadata costs time at every operation of every epoch, and training looks at none of it.
     set_track_meta(False)
     set_determinism(seed)
-    _LOG.info("run: %s", run_dir)
+    _LOG.info("run: %s, on %s", run_dir, device)
 
 
 def conclude(run_dir: str) -> None:
