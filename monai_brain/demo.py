@@ -41,7 +41,10 @@ def run(folder: Path, say: Callable[[str], None]) -> float:
     say(f"Phantoms: {IMAGES} brain-like slices of 4 classes, and folds that keep patients apart")
     _step(say, [*ours, "data", "phantom", "brain", "--n", str(IMAGES), "-o", str(images)])
     datalist = folder / "datalist.json"
-    _step(say, [*ours, "data", "split", str(images / "datalist.json"), "--scheme", "patient", "-o", str(datalist)])
+    _step(
+        say,
+        [*ours, "data", "split", str(images / "datalist.json"), "--scheme", "patient", "-o", str(datalist)],
+    )
     say(f"Training: {EPOCHS} epochs at {SIZE} px, by MONAI's own command")
     _step(
         say,

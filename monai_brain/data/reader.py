@@ -76,11 +76,11 @@ class SliceReader(ImageReader):
     other readers, which would take what is refused here, and lose the reason.
     """
 
-    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:  # noqa: ARG002
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """True: the content decides."""
         return True
 
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[Path]:  # noqa: ARG002
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[Path]:
         """The paths, unread."""
         return [Path(name) for name in ([data] if isinstance(data, str | os.PathLike) else data)]
 

@@ -135,7 +135,9 @@ def predict(
     predictor = Predictor(model, weights, device)
     parts: list[Predictions] = []
     answers = Answers()
-    bar = tqdm(total=len(items), unit="image", desc="predict", disable=None if progress is None else not progress)
+    bar = tqdm(
+        total=len(items), unit="image", desc="predict", disable=None if progress is None else not progress
+    )
     with bar:
         for batch, images, failures in predictor.batches(items, batch_size, threads or os.cpu_count() or 1):
             answers.failures += failures
@@ -164,5 +166,3 @@ def _reason(error: BaseException, item: Item) -> str:
     for name in (path, str(Path(path).resolve()), Path(path).name):
         text = text.removeprefix(f"{name}: ").replace(name, "the file")
     return text if cause is not None else f"{type(error).__name__}: {text}"
-
-

@@ -36,7 +36,11 @@ class KeepBestAndLast:
         resume: bool = False,
     ) -> None:
         self.run_dir, self.evaluator, self.resume = Path(run_dir), evaluator, resume
-        self.parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "lr_scheduler": lr_scheduler}
+        self.parts: dict[str, Any] = {
+            "network": network,
+            "optimizer": optimizer,
+            "lr_scheduler": lr_scheduler,
+        }
         self.best: float | None = None
         self.best_epoch = 0
         self._validated = False

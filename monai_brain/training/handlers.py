@@ -40,7 +40,7 @@ class ReseedEachEpoch:
         origin = [self.seed, engine.state.epoch, idist.get_rank()]
         seed = int(np.random.SeedSequence(origin).generate_state(1)[0])
         random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002  MONAI's workers draw from it
+        np.random.seed(seed)
         torch.manual_seed(seed)
         set_rnd(self.dataloader.dataset, seed % 2**31)
         deal = getattr(self.dataloader.sampler, "set_epoch", None)
@@ -69,9 +69,10 @@ class RefuseNonFiniteLoss:
         cases = [str(case) for case in engine.state.batch.get("case", [])]
         rates = ", ".join(f"{group['lr']:g}" for group in self.optimizer.param_groups)
         raise NonFiniteLossError(
-            f"The loss became {loss.item():g} at iteration {engine.state.iteration} (epoch {engine.state.epoch}, "
-            f"learning rate {rates}); the weights before it are kept. Lower learning_rate, or look at the "
-            f"batch: {', '.join(cases[:8])}{', ...' if len(cases) > 8 else ''}."
+            f"The loss became {loss.item():g} at iteration {engine.state.iteration} "
+            f"(epoch {engine.state.epoch}, learning rate {rates}); "
+            "the weights before it are kept. Lower learning_rate, or look at the batch: "
+            f"{', '.join(cases[:8])}{', ...' if len(cases) > 8 else ''}."
         )
 
 
@@ -88,7 +89,11 @@ class Progress:
     COLUMNS = ("epoch", "loss", "train_accuracy", "validation_accuracy", "learning_rate", "images_per_second")
 
     def __init__(
-        self, run_dir: str | Path, evaluator: Engine, optimizer: torch.optim.Optimizer, show: bool | None = None
+        self,
+        run_dir: str | Path,
+        evaluator: Engine,
+        optimizer: torch.optim.Optimizer,
+        show: bool | None = None,
     ) -> None:
         """With `show` None the bar appears where standard error is a terminal."""
         self.path, self.evaluator, self.optimizer = Path(run_dir) / METRICS_FILE, evaluator, optimizer
@@ -140,8 +145,8 @@ class Progress:
         self._loss += loss * count
         if not self._bar.disable:
             self._bar.set_postfix_str(
-                f"epoch {engine.state.epoch}/{engine.state.max_epochs}, loss {loss:.3f}, {self._rate():.0f} img/s"
-                f"{self._best()}"
+                f"epoch {engine.state.epoch}/{engine.state.max_epochs}, loss {loss:.3f}, "
+                f"{self._rate():.0f} img/s{self._best()}"
             )
 
     def _best(self) -> str:

@@ -58,7 +58,9 @@ def train(
         MonaiBrainError: Whatever is wrong with the model, the data, the recipe or the run.
     """
     bundle = registry.bundle(model)
-    folder = Path(run_dir) if run_dir is not None else Path("runs") / (variant or bundle.name) / f"fold_{fold}"
+    folder = (
+        Path(run_dir) if run_dir is not None else Path("runs") / (variant or bundle.name) / f"fold_{fold}"
+    )
     settings = {
         **network_weights.variant(bundle, variant),
         "datalist": str(Path(datalist).resolve()),
@@ -83,14 +85,10 @@ def train(
     return folder
 
 
-def items(
-    datalist: str | Mapping[str, Any], fold: int, side: str, labels: Sequence[str]
-) -> list[Item]:
+def items(datalist: str | Mapping[str, Any], fold: int, side: str, labels: Sequence[str]) -> list[Item]:
     """The images and label indices of one side of a fold, with nothing a batch cannot hold."""
     found = datalists.part(datalist, fold, side, labels)  # type: ignore[arg-type]
-    return [
-        {"image": item["image"], "label": item["label"], "case": _case(item, datalist)} for item in found
-    ]
+    return [{"image": item["image"], "label": item["label"], "case": _case(item, datalist)} for item in found]
 
 
 def judged(datalist: str | Mapping[str, Any], fold: int, labels: Sequence[str]) -> list[Item]:
@@ -103,13 +101,15 @@ def judged(datalist: str | Mapping[str, Any], fold: int, labels: Sequence[str]) 
     return found
 
 
-def prepare(run_dir: str, bundle_root: str, seed: int, resume: bool, device: Any) -> None:
+def prepare(
+    run_dir: str, bundle_root: str, datalist: str | Mapping[str, Any], seed: int, resume: bool, device: Any
+) -> None:
     """Begin the run folder with the recipe as resolved, and fix every source of chance.
 
     The device is asked for so that the processes of one training have met before the first one writes.
     """
     if not idist.get_rank():
-        run_folder.begin(run_dir, bundle_root, recipe.running(), resume)
+        run_folder.begin(run_dir, bundle_root, recipe.running(), datalist, resume)
     idist.barrier()
     # Metadata costs time at every operation of every epoch, and training looks at none of it.
     set_track_meta(False)
@@ -140,7 +140,7 @@ def judge(run_dir: str) -> None:
 
     if idist.get_rank():
         return
-    metrics = evaluate(Path(run_dir) / run_folder.PREDICTIONS_FILE)
+    metrics = evaluate(Path(run_dir) / run_folder.PREDICTIONS_FILE, leakage=run_folder.leakage(run_dir))
     write_json(Path(run_dir) / run_folder.JUDGEMENT_FILE, metrics)
     _LOG.info("judged: %s\n%s", run_dir, summary(metrics))
 
