@@ -21,17 +21,9 @@ from tests.conftest import SMALL
 
 MODEL = "brain_tumor_resnet34"
 FILES = [
-    "LICENSE",
-    "checkpoints/last.pt",
-    "configs/inference.json",
-    "configs/metadata.json",
-    "configs/train.json",
-    "docs/README.md",
-    "manifest.json",
-    "metrics.csv",
-    "metrics.json",
-    "models/model.pt",
-    "predictions.csv",
+    *("LICENSE", "checkpoints/last.pt", "docs/README.md", "manifest.json", "models/model.pt"),
+    *("configs/inference.json", "configs/metadata.json", "configs/train.json"),
+    *("metrics.csv", "metrics.json", "predictions.csv"),
 ]
 
 
