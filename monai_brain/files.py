@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from monai_brain.errors import OutputError
+from monai_brain.errors import ConfigurationError, OutputError
 
 TEMPORARY_SUFFIX = ".partial"
 
@@ -80,3 +80,38 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """The content of a JSON file that says one thing only.
+
+    Raises:
+        ConfigurationError: The file is missing or no JSON, holds a key twice (of which most
+            parsers silently keep the last) or a number that is none.
+    """
+    source = Path(path)
+    try:
+        text = source.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigurationError(f"{source} does not exist.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{source} cannot be read as UTF-8 text: {error}.") from None
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
+            raise ConfigurationError(f"{source} holds the key {twice!r} twice. Keep one.")
+        return content
+
+    def number(constant: str) -> None:
+        raise ConfigurationError(f"{source} holds {constant}, which is no JSON number.")
+
+    try:
+        return json.loads(text, object_pairs_hook=once, parse_constant=number)
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(
+            f"{source} is no valid JSON: {error.msg}, line {error.lineno}, column {error.colno}."
+        ) from None
+    except RecursionError:
+        raise ConfigurationError(f"{source} is nested too deeply to be read.") from None

@@ -1,0 +1,179 @@
+"""A bundle's network, and weights that are checked before they are believed."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from monai_brain import registry
+from monai_brain.bundles import WEIGHTS_FILE, Bundle
+from monai_brain.errors import ConfigurationError, IntegrityError, ModelError, UnknownNameError
+from monai_brain.files import sha256 as digest
+from monai_brain.files import whole
+from monai_brain.inference.channels import adapt_input_channels
+
+if TYPE_CHECKING:
+    import os
+
+StateDict = dict[str, torch.Tensor]
+
+
+def network(
+    model: str | os.PathLike[str] | Bundle,
+    weights: str | os.PathLike[str] | None = None,
+    **overrides: Any,
+) -> torch.nn.Module:
+    """The network of a model, in evaluation mode.
+
+    Args:
+        model: a registered name, a bundle folder or a run folder.
+        weights: None for random weights, "shipped" for the bundle's own, or a .pt file or run folder.
+        overrides: a variant of the bundle by `variant="..."`, top-level keys of the recipe
+            (`in_channels=3`) or arguments of the network itself.
+
+    Raises:
+        UnknownNameError: An override that neither the recipe nor the network knows.
+        ModelError: The weights are missing, damaged or of another network.
+    """
+    from monai.bundle import ConfigParser
+
+    bundle = registry.bundle(model)
+    parser = ConfigParser()
+    parser.read_config(str(bundle.config("inference")))
+    parser.read_meta(str(bundle.root / "configs" / "metadata.json"))
+    parser["bundle_root"] = str(bundle.root)
+    parser.update(variant(bundle, overrides.pop("variant", None)))
+    definition = parser["network_def"]
+    for key, value in overrides.items():
+        if key in parser:
+            parser[key] = value
+        elif key in definition and not key.startswith("_"):
+            definition[key] = value
+        else:
+            arguments = [key for key in definition if not key.startswith("_")]
+            raise UnknownNameError(f"option of {bundle.name}", key, [*arguments, *_plain_keys(parser.get())])
+    built = parser.get_parsed_content("network_def")
+    if weights is not None:
+        load(built, *locate(bundle, weights))
+    return built.eval()
+
+
+def variant(bundle: Bundle, name: str | None) -> dict[str, Any]:
+    """The overrides that make one of a bundle's variants, as its metadata lists them.
+
+    Raises:
+        UnknownNameError: The bundle has no such variant.
+    """
+    if name is None:
+        return {}
+    variants = bundle.facts.get("variants", {})
+    if name not in variants:
+        raise UnknownNameError(f"variant of {bundle.name}", name, variants)
+    return dict(variants[name])
+
+
+def locate(bundle: Bundle, weights: str | os.PathLike[str] | None = None) -> tuple[Path, str | None]:
+    """The file that holds the wanted weights, and the hash it must have where one is recorded.
+
+    Raises:
+        ModelError: There is no such file.
+    """
+    if weights is None or weights == "shipped":
+        if bundle.weights is None:
+            raise ModelError(
+                f"{bundle.name} has no weights: {bundle.root / WEIGHTS_FILE} does not exist. Train it with "
+                f"`monai-brain train {bundle.name} --datalist FILE`, or name a file or run by --weights."
+            )
+        return bundle.weights, bundle.weights_sha256
+    path = Path(weights)
+    if path.is_dir():
+        return locate(Bundle.at(path))
+    if not path.is_file():
+        raise ModelError(f"Weights {path} do not exist. Name a .pt file or the folder of a run.")
+    return path, None
+
+
+def read(path: str | os.PathLike[str], sha256: str | None = None) -> StateDict:
+    """The flat state_dict in a file, read without running anything that the file may hold.
+
+    Raises:
+        IntegrityError: The file is damaged, is no plain state_dict, or has another hash than it must.
+    """
+    name = Path(path).name
+    if sha256 is not None and digest(path) != sha256:
+        raise IntegrityError(f"{path} has not the recorded SHA-256 {sha256[:12]}... Fetch or train it again.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise IntegrityError(
+            f"{path} holds more than tensors and was not loaded. Save network.state_dict()."
+        ) from None
+    except Exception as error:  # noqa: BLE001  a damaged archive raises many kinds
+        reason = str(error).partition("\n")[0]
+        raise IntegrityError(f"{path} cannot be read as weights: {reason}. Is the file whole?") from None
+    if not isinstance(content, dict) or not all(
+        isinstance(value, torch.Tensor) for value in content.values()
+    ):
+        raise IntegrityError(f"{name} is no flat state_dict of tensors. Save network.state_dict() itself.")
+    return content
+
+
+def load(network: torch.nn.Module, path: str | os.PathLike[str], sha256: str | None = None) -> str:
+    """Fill the network with the weights in a file, all of them or none; gives the file's SHA-256.
+
+    Weights for one input channel fit a network for three and the other way round.
+
+    Raises:
+        ModelError: The weights are of another network.
+    """
+    state = adapt_input_channels(read(path, sha256), network)
+    own = network.state_dict()
+    missing, left = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if missing or left:
+        raise ModelError(
+            f"{path} is of another network: {len(missing)} tensors missing"
+            f"{f' (first {missing[0]})' if missing else ''}, {len(left)} left over"
+            f"{f' (first {left[0]})' if left else ''}."
+        )
+    wrong = [key for key in own if own[key].shape != state[key].shape]
+    if wrong:
+        shapes = f"{tuple(state[wrong[0]].shape)} for {tuple(own[wrong[0]].shape)}"
+        raise ModelError(
+            f"{path} is of another network: {len(wrong)} shapes differ, {wrong[0]} has {shapes}."
+        )
+    network.load_state_dict(state)
+    return digest(path)
+
+
+def start(network: torch.nn.Module, weights: str, bundle_root: str | os.PathLike[str]) -> torch.nn.Module:
+    """The network as a training begins it: "scratch", "imagenet", "shipped", a .pt file or a run folder.
+
+    Raises:
+        ModelError: The weights cannot be had.
+        ConfigurationError: The network has no ImageNet weights.
+    """
+    if weights == "scratch":
+        return network
+    if weights == "imagenet":
+        fetch = getattr(network, "load_imagenet", None)
+        if fetch is None:
+            raise ConfigurationError(
+                f"{type(network).__name__} has no ImageNet weights. Start from scratch, or name a file."
+            )
+        fetch()
+        return network
+    load(network, *locate(Bundle.at(bundle_root), weights))
+    return network
+
+
+def save(network: torch.nn.Module, path: str | os.PathLike[str]) -> None:
+    """Write the network's flat state_dict, whole or not at all."""
+    with whole(path, "wb") as stream:
+        torch.save({key: value.detach().cpu() for key, value in network.state_dict().items()}, stream)
+
+
+def _plain_keys(recipe: dict[str, Any]) -> list[str]:
+    return [key for key, value in recipe.items() if isinstance(value, int | float | str) and key != "imports"]

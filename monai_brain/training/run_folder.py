@@ -1,0 +1,149 @@
+"""The folder of a run, which is itself a bundle: what stands in it and how it is begun and finished."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import monai_brain
+from monai_brain import recipe
+from monai_brain.bundles import WEIGHTS_FILE, Bundle
+from monai_brain.errors import ConfigurationError, OutputError
+from monai_brain.files import read_json, sha256, sweep, write_json
+
+CHECKPOINT_FILE = "checkpoints/last.pt"
+MANIFEST_FILE = "manifest.json"
+METRICS_FILE = "metrics.csv"
+PREDICTIONS_FILE = "predictions.csv"
+JUDGEMENT_FILE = "metrics.json"
+_PACKAGES = ("monai", "numpy", "opencv-python-headless", "pytorch-ignite", "scikit-learn", "scipy", "torch")
+
+
+def begin(
+    run_dir: str | Path,
+    bundle_root: str | Path,
+    config: Mapping[str, Any],
+    datalist: str | Mapping[str, Any],
+    resume: bool,
+) -> Path:
+    """The run folder, with the configs as resolved and the manifest's first half.
+
+    Raises:
+        OutputError: The folder holds another run, and this one is not to go on with it.
+        ConfigurationError: There is no checkpoint to go on from.
+    """
+    folder = Path(run_dir)
+    if resume and not (folder / CHECKPOINT_FILE).is_file():
+        raise ConfigurationError(
+            f"{folder} has no {CHECKPOINT_FILE} to resume from. Start it without --resume."
+        )
+    if not resume and (folder / MANIFEST_FILE).exists():
+        raise OutputError(
+            f"{folder} holds a run already. Name another run_dir, or go on with it by --resume."
+        )
+    for place in (folder, folder / "models", folder / "checkpoints"):
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"Cannot make {place}: {error.strerror}. Name another run_dir.") from None
+        sweep(place)
+    for name, content in recipe.as_resolved(bundle_root, config).items():
+        write_json(folder / "configs" / name, content)
+    for name in ("LICENSE", "configs/logging.conf", "docs/README.md", "docs/data_license.txt"):
+        source = Path(bundle_root) / name
+        if source.is_file() and source.resolve() != (folder / name).resolve():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(source.read_bytes())
+    _as_trained(folder, config)
+    write_json(folder / MANIFEST_FILE, {**_manifest(bundle_root, config), "datalist": _told(datalist)})
+    return folder
+
+
+def leakage(run_dir: str | Path) -> str | None:
+    """The mark of a run whose data were not split by patient, or None."""
+    path = Path(run_dir) / MANIFEST_FILE
+    told = read_json(path).get("datalist", {}) if path.is_file() else {}
+    return told.get("leakage")
+
+
+def finish(run_dir: str | Path, outcome: Mapping[str, Any]) -> None:
+    """Record the weights' SHA-256 and how the training went."""
+    folder = Path(run_dir)
+    metadata = read_json(folder / "configs" / "metadata.json")
+    metadata["monai_brain"]["weights"] = {
+        **outcome,
+        "file": WEIGHTS_FILE,
+        "sha256": sha256(folder / WEIGHTS_FILE),
+    }
+    write_json(folder / "configs" / "metadata.json", metadata)
+    write_json(folder / MANIFEST_FILE, {**read_json(folder / MANIFEST_FILE), "outcome": dict(outcome)})
+
+
+def _as_trained(folder: Path, config: Mapping[str, Any]) -> None:
+    """Make the run's metadata true to the network that is trained in it."""
+    metadata = read_json(folder / "configs" / "metadata.json")
+    facts = metadata.setdefault("monai_brain", {})
+    facts.setdefault("model", Bundle.at(folder).name)
+    facts.pop("weights", None)  # those of the bundle that this run started from
+    image = metadata["network_data_format"]["inputs"]["image"]
+    size, channels = config.get("image_size"), config.get("in_channels")
+    if isinstance(size, int):
+        image["spatial_shape"] = [size, size]
+    if isinstance(channels, int):
+        image["num_channels"] = channels
+        image["channel_def"] = {str(index): "image" for index in range(channels)}
+    write_json(folder / "configs" / "metadata.json", metadata)
+
+
+def _told(datalist: str | Mapping[str, Any]) -> dict[str, Any]:
+    """What a reader of the run must know of its data."""
+    content = datalist if isinstance(datalist, Mapping) else read_json(datalist)
+    told = {key: content.get(key) for key in ("name", "scheme", "folds", "seed", "leakage")}
+    return {**told, "sha256": None if isinstance(datalist, Mapping) else sha256(datalist)}
+
+
+def _manifest(bundle_root: str | Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    import torch
+
+    return {
+        "schema_version": 1,
+        "model": Bundle.at(bundle_root).name,
+        "model_version": Bundle.at(bundle_root).metadata.get("version"),
+        "monai_brain": monai_brain.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "cuda": torch.version.cuda if torch.cuda.is_available() else None,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "seed": config.get("seed"),
+        "git": _git(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git() -> str | None:
+    """The commit that the code runs from, marked when it was changed since; None for an installed package."""
+    here = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

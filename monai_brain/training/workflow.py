@@ -1,0 +1,152 @@
+"""One training: from a bundle's recipe and a datalist to a run folder.
+
+The functions named by the recipes (`items`, `judged`, `prepare`, `conclude`, `judge`) are here, so that
+`python -m monai.bundle run` and `train` give the same run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+from monai.data.meta_obj import set_track_meta
+from monai.utils import set_determinism
+
+from monai_brain import recipe, registry
+from monai_brain.bundles import Bundle
+from monai_brain.data import datalist as datalists
+from monai_brain.errors import ConfigurationError
+from monai_brain.files import write_json
+from monai_brain.inference import weights as network_weights
+from monai_brain.training import run_folder
+from monai_brain.training.checkpoints import outcome
+
+_LOG = logging.getLogger(__name__)
+Item = dict[str, Any]
+
+
+def train(
+    model: str | os.PathLike[str] | Bundle,
+    datalist: str | os.PathLike[str],
+    fold: int = 0,
+    *,
+    weights: str | os.PathLike[str] = "scratch",
+    run_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    variant: str | None = None,
+    overlays: Sequence[str] = (),
+    **overrides: Any,
+) -> Path:
+    """Train a model on one fold and judge it on the part it never saw; gives the run folder.
+
+    Args:
+        model: a registered name, a bundle folder or a run folder.
+        datalist: a datalist file whose folds are set.
+        fold: the fold that is held out.
+        weights: "scratch", "imagenet", "shipped", a .pt file or a run folder.
+        run_dir: where the run goes; by default ./runs/MODEL/fold_K.
+        resume: go on from the last checkpoint in run_dir.
+        variant: one of the bundle's variants.
+        overlays: further recipes of the bundle, laid over train.json.
+        overrides: values of the recipe's keys; nested ones as `**{"train#trainer#max_epochs": 5}`.
+
+    Raises:
+        MonaiBrainError: Whatever is wrong with the model, the data, the recipe or the run.
+    """
+    bundle = registry.bundle(model)
+    folder = (
+        Path(run_dir) if run_dir is not None else Path("runs") / (variant or bundle.name) / f"fold_{fold}"
+    )
+    settings = {
+        **network_weights.variant(bundle, variant),
+        "datalist": str(Path(datalist).resolve()),
+        "fold": fold,
+        "run_dir": str(folder.resolve()),
+        "start_weights": str(weights),
+        "resume": resume,
+        **overrides,
+    }
+    workflow = recipe.workflow(bundle, ["train", *overlays], settings, kind="train")
+    try:
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+    except Exception as error:
+        cause = recipe.failure(error)
+        if cause is None or cause is error:
+            raise
+        raise cause from error
+    finally:
+        set_track_meta(True)
+    return folder
+
+
+def items(datalist: str | Mapping[str, Any], fold: int, side: str, labels: Sequence[str]) -> list[Item]:
+    """The images and label indices of one side of a fold, with nothing a batch cannot hold."""
+    found = datalists.part(datalist, fold, side, labels)  # type: ignore[arg-type]
+    return [{"image": item["image"], "label": item["label"], "case": _case(item, datalist)} for item in found]
+
+
+def judged(datalist: str | Mapping[str, Any], fold: int, labels: Sequence[str]) -> list[Item]:
+    """The validation and the test items of a fold, with all that the datalist says of them."""
+    found: list[Item] = []
+    for side in ("validation", "test"):
+        for item in datalists.part(datalist, fold, side, labels):  # type: ignore[arg-type]
+            kept = {key: value for key, value in item.items() if key != "validates"}
+            found.append({**kept, "fold": fold, "split": side, "case": _case(item, datalist)})
+    return found
+
+
+def prepare(
+    run_dir: str, bundle_root: str, datalist: str | Mapping[str, Any], seed: int, resume: bool, device: Any
+) -> None:
+    """Begin the run folder with the recipe as resolved, and fix every source of chance.
+
+    The device is asked for so that the processes of one training have met before the first one writes.
+    """
+    if not idist.get_rank():
+        run_folder.begin(run_dir, bundle_root, recipe.running(), datalist, resume)
+    idist.barrier()
+    # Metadata costs time at every operation of every epoch, and training looks at none of it.
+    set_track_meta(False)
+    set_determinism(seed)
+    _LOG.info("run: %s, on %s", run_dir, device)
+
+
+def conclude(run_dir: str) -> None:
+    """Record how the training went; from here on the run folder is a model."""
+    if not idist.get_rank():
+        run_folder.finish(run_dir, outcome(run_dir))
+    idist.barrier()
+
+
+def require_run(run_dir: str) -> None:
+    """Refuse to evaluate a folder that holds no trained model.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    if not (Path(run_dir) / "configs" / "metadata.json").is_file():
+        raise ConfigurationError(f"{run_dir} is no run: train first, or name the run by --run_dir.")
+
+
+def judge(run_dir: str) -> None:
+    """Compute metrics.json from the run's predictions.csv."""
+    from monai_brain.evaluation.judge import evaluate, summary
+
+    if idist.get_rank():
+        return
+    metrics = evaluate(Path(run_dir) / run_folder.PREDICTIONS_FILE, leakage=run_folder.leakage(run_dir))
+    write_json(Path(run_dir) / run_folder.JUDGEMENT_FILE, metrics)
+    _LOG.info("judged: %s\n%s", run_dir, summary(metrics))
+
+
+def _case(item: Mapping[str, Any], datalist: str | Mapping[str, Any]) -> str:
+    """An item's name: its image's path as the datalist gives it."""
+    if isinstance(datalist, Mapping):
+        return str(item["image"])
+    return Path(os.path.relpath(item["image"], Path(datalist).resolve().parent)).as_posix()
