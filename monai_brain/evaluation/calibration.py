@@ -93,6 +93,16 @@ def negative_log_likelihood(label: IntArray, logits: FloatArray, temperature: fl
     return float(-logs[np.arange(len(label)), label].mean())
 
 
+def measured(predictions: Predictions) -> dict[str, float]:
+    """The three figures of calibration of labelled predictions, by name."""
+    label, probs = predictions.label, predictions.probs
+    return {
+        "expected_calibration_error": expected_calibration_error(label, predictions.predicted, probs),
+        "brier": brier(label, probs),
+        "negative_log_likelihood": negative_log_likelihood(label, logits_of(predictions)),
+    }
+
+
 def logits_of(predictions: Predictions) -> FloatArray:
     """The logits; where a file has none the logarithms of the probabilities, which differ by a constant."""
     if predictions.logits is not None:

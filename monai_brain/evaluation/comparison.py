@@ -45,7 +45,9 @@ def matched(first: Predictions, second: Predictions) -> tuple[Predictions, Predi
     ordered = sides[1].subset(np.array([places[key] for key in keys[0]]))
     for row in np.flatnonzero(sides[0].column("label") != ordered.column("label"))[:1]:
         labels = [side.class_name(side.label[row]) for side in (sides[0], ordered)]
-        raise DataError(f"case {sides[0].case[row]!r}: its label differs: {labels[0]!r} and {labels[1]!r}.")
+        raise DataError(
+            f"case {str(sides[0].case[row])!r}: its label differs: {labels[0]!r} and {labels[1]!r}."
+        )
     return sides[0], ordered.in_order_of(sides[0].classes)
 
 
