@@ -191,6 +191,6 @@ def test_running_outside_of_a_recipe_says_so():
 def test_metrics_are_those_of_the_predictions(run):
     found = predictions.read(run / "predictions.csv").where(split="test")
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["slice"]["accuracy"]["value"] == pytest.approx(
+    assert metrics["by_case"]["overall"]["accuracy"]["value"] == pytest.approx(
         float(np.mean(found.label == found.predicted))
     )
