@@ -1,0 +1,1 @@
+"""EfficientNet-B2 for brain tumours: transfer learning, frozen first blocks, Grad-CAM."""
