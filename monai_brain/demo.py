@@ -63,7 +63,7 @@ def run(folder: Path, say: Callable[[str], None]) -> float:
     _step(say, [*ours, "evaluate", str(trained), "-o", str(folder / "metrics.json")])
     say("Prediction: the run folder is a model")
     _step(say, [*ours, "predict", str(trained), str(images / "images"), "-o", str(answers)])
-    accuracy = float(read_json(folder / "metrics.json")["slice"]["accuracy"]["value"])
+    accuracy = float(read_json(folder / "metrics.json")["by_case"]["overall"]["accuracy"]["value"])
     say(
         f"Held-out accuracy {accuracy:.3f} (chance 0.25) after {time.monotonic() - began:.0f} s.\n"
         f"  datalist     {datalist}\n"

@@ -97,6 +97,11 @@ def _as_trained(folder: Path, config: Mapping[str, Any]) -> None:
     if isinstance(channels, int):
         image["num_channels"] = channels
         image["channel_def"] = {str(index): "image" for index in range(channels)}
+    if isinstance(config.get("labels"), list):  # named by the user in place of the bundle's own
+        pred = metadata["network_data_format"]["outputs"]["pred"]
+        pred["channel_def"] = {str(index): name for index, name in enumerate(config["labels"])}
+        pred["num_channels"] = len(config["labels"])
+    facts["variant"] = config.get("variant") or ""
     write_json(folder / "configs" / "metadata.json", metadata)
 
 

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ignite.distributed as idist
 from monai.data.meta_obj import set_track_meta
@@ -27,6 +27,7 @@ from monai_brain.training.checkpoints import outcome
 
 _LOG = logging.getLogger(__name__)
 Item = dict[str, Any]
+Side = Literal["train", "validation", "test"]
 
 
 def train(
@@ -85,17 +86,18 @@ def train(
     return folder
 
 
-def items(datalist: str | Mapping[str, Any], fold: int, side: str, labels: Sequence[str]) -> list[Item]:
+def items(datalist: str | Mapping[str, Any], fold: int, side: Side, labels: Sequence[str]) -> list[Item]:
     """The images and label indices of one side of a fold, with nothing a batch cannot hold."""
-    found = datalists.part(datalist, fold, side, labels)  # type: ignore[arg-type]
+    found = datalists.part(datalist, fold, side, labels)
     return [{"image": item["image"], "label": item["label"], "case": _case(item, datalist)} for item in found]
 
 
 def judged(datalist: str | Mapping[str, Any], fold: int, labels: Sequence[str]) -> list[Item]:
     """The validation and the test items of a fold, with all that the datalist says of them."""
     found: list[Item] = []
-    for side in ("validation", "test"):
-        for item in datalists.part(datalist, fold, side, labels):  # type: ignore[arg-type]
+    sides: tuple[Side, ...] = ("validation", "test")
+    for side in sides:
+        for item in datalists.part(datalist, fold, side, labels):
             kept = {key: value for key, value in item.items() if key != "validates"}
             found.append({**kept, "fold": fold, "split": side, "case": _case(item, datalist)})
     return found
