@@ -10,7 +10,7 @@ import numpy as np
 from monai_brain.evaluation import calibration
 from monai_brain.evaluation.metrics import OVERALL, Sample, measure
 from monai_brain.evaluation.prediction_columns import NONE, BoolArray
-from monai_brain.evaluation.predictions import Predictions, concatenate
+from monai_brain.evaluation.predictions import Predictions, put_together
 
 
 def spread(rows: Predictions) -> dict[str, Any] | None:
@@ -51,7 +51,7 @@ def after_temperature(rows: Predictions, everything: Predictions) -> dict[str, A
         fit = calibration.fit_temperature(everything.subset(held))
         parts.append(calibration.apply_temperature(rows.subset(chosen), fit.value))
         fits.append({**numbers, **fit.as_json()})
-    return {"temperatures": fits, **calibration.measured(concatenate(parts))}
+    return {"temperatures": fits, **calibration.measured(put_together(parts))}
 
 
 def _folds(rows: Predictions) -> Iterator[tuple[dict[str, int | None], BoolArray]]:

@@ -19,7 +19,7 @@ from monai_brain.evaluation.prediction_columns import LOGIT, META, NUMBERS, PROB
 from monai_brain.evaluation.prediction_rows import Predictions
 from monai_brain.files import whole
 
-__all__ = ["Prediction", "PredictionWriter", "Predictions", "concatenate", "read", "write"]
+__all__ = ["Prediction", "PredictionWriter", "Predictions", "put_together", "read", "write"]
 
 _KNOWN = (*cells.BEFORE_SCORES, *cells.AFTER_SCORES)
 
@@ -55,7 +55,7 @@ def write(predictions: Predictions, path: str | os.PathLike[str]) -> None:
     table.write(predictions.file_columns(), Path(path))
 
 
-def concatenate(parts: Iterable[Predictions]) -> Predictions:
+def put_together(parts: Iterable[Predictions]) -> Predictions:
     """The rows of several predictions in order; classes meet by name, in the first one's order.
 
     Logits are kept where every part has them; a meta column that a part lacks is empty there.

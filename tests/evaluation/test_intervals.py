@@ -57,7 +57,7 @@ def test_bca_is_scipys_once_the_level_is_widened():
         n_resamples=5000,
         confidence_level=2 * stats.norm.cdf(reach) - 1,
         method="BCa",
-        rng=np.random.default_rng(1),
+        random_state=np.random.default_rng(1),
     )
     without = (values.sum() - values) / 39
     found = intervals.bca(values.mean(), expected.bootstrap_distribution, without, 40)

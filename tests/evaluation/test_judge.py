@@ -8,7 +8,7 @@ from sklearn import metrics as oracle
 
 from monai_brain.errors import ConfigurationError, DataError, UnknownNameError
 from monai_brain.evaluation import intervals, judge
-from monai_brain.evaluation.predictions import Predictions, concatenate, write
+from monai_brain.evaluation.predictions import Predictions, put_together, write
 
 CLASSES = ("glioma", "meningioma", "pituitary")
 FAST = {"draws": 50}
@@ -112,7 +112,9 @@ def test_subgroups_are_columns_with_a_few_values():
 
 
 def test_the_test_split_is_measured_unless_another_is_chosen():
-    given = concatenate([run(10), run(12, prefix="v", split="validation"), run(3, prefix="t", split="train")])
+    given = put_together(
+        [run(10), run(12, prefix="v", split="validation"), run(3, prefix="t", split="train")]
+    )
     assert judge.evaluate(given, **FAST)["cases"]["measured"] == 60
     found = judge.evaluate(given, split="validation", where={"fold": (0, 1)}, **FAST)
     assert found["split"] == "validation" and found["cases"]["measured"] == 36
@@ -125,7 +127,7 @@ def test_the_test_split_is_measured_unless_another_is_chosen():
 
 
 def test_several_models_or_variants_are_not_measured_as_one(tmp_path):
-    given = concatenate([run(4, variant="A"), run(4, variant="B")])
+    given = put_together([run(4, variant="A"), run(4, variant="B")])
     with pytest.raises(ConfigurationError, match="Several values of variant"):
         judge.evaluate(given, **FAST)
     assert judge.evaluate(given, where={"variant": "B"}, **FAST)["variant"] == "B"
@@ -136,12 +138,12 @@ def test_several_models_or_variants_are_not_measured_as_one(tmp_path):
 
 def test_a_temperature_is_fitted_where_validation_rows_stand_beside():
     test, held = run(30, fold=0), run(30, seed=1, prefix="v", split="validation", fold=0)
-    found = judge.evaluate(concatenate([test, held]), **FAST)["calibration"]
+    found = judge.evaluate(put_together([test, held]), **FAST)["calibration"]
     assert [one["cases"] for one in found["after_temperature"]["temperatures"]] == [180]
     assert found["after_temperature"]["negative_log_likelihood"] > 0
     assert sum(one["cases"] for one in found["reliability"]) == 180
     assert judge.evaluate(test, **FAST)["calibration"]["after_temperature"] is None
-    other_fold = concatenate([test, held.replaced(fold=1)])
+    other_fold = put_together([test, held.replaced(fold=1)])
     assert judge.evaluate(other_fold, **FAST)["calibration"]["after_temperature"] is None
 
 
@@ -156,11 +158,11 @@ def test_leakage_is_marked_when_told_and_when_the_predictions_show_it():
         judge.evaluate(clean, leakage="record-wise", **FAST),
         judge.evaluate(clean.replaced(meta={"leakage": ["record-wise"] * 240}), **FAST),
         judge.evaluate(shuffled, **FAST),
-        judge.evaluate(concatenate([beside, trained]), **FAST),
+        judge.evaluate(put_together([beside, trained]), **FAST),
     ):
         assert metrics["leakage"] == "record-wise"
         assert note(metrics, "Leakage: the data were split record-wise")
-    assert judge.evaluate(concatenate([beside, trained.replaced(fold=1)]), **FAST)["leakage"] is None
+    assert judge.evaluate(put_together([beside, trained.replaced(fold=1)]), **FAST)["leakage"] is None
 
 
 def test_notes_tell_what_was_left_out():
@@ -185,7 +187,7 @@ def test_without_groups_wilson_and_no_patients():
 
 def test_repeats_of_a_case_are_one_group_where_no_patient_is_told():
     one = run(patient_id="", fold=0, repeat=0)
-    found = judge.evaluate(concatenate([one, one.replaced(repeat=1)]), **FAST)
+    found = judge.evaluate(put_together([one, one.replaced(repeat=1)]), **FAST)
     assert found["cases"]["groups"] == 240 and found["by_case"]["cases"] == 480
     assert found["by_patient"] is None
     assert note(found, "repeats of one case are drawn together")

@@ -29,7 +29,15 @@ def scikit_learn(label, predicted, probs, weight=None):
         ones = oracle.multilabel_confusion_matrix(label, predicted, labels=list(classes), **common)
         negatives, cleared = ones[:, 0].sum(1), ones[:, 0, 0]
         specificity = np.divide(cleared, negatives, out=np.zeros(len(classes)), where=negatives > 0)
-        auroc = np.array([oracle.roc_auc_score(label == c, probs[:, c], **common) for c in classes])
+        # scikit-learn before 1.6 raises where it now answers NaN.
+        auroc = np.array(
+            [
+                oracle.roc_auc_score(label == c, probs[:, c], **common)
+                if len(set(label == c)) == 2
+                else np.nan
+                for c in classes
+            ]
+        )
         average = np.array(
             [oracle.average_precision_score(label == c, probs[:, c], **common) for c in classes]
         )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from monai_brain.errors import ConfigurationError, DataError
 from monai_brain.evaluation.patients import by_patient
-from monai_brain.evaluation.predictions import Predictions, concatenate
+from monai_brain.evaluation.predictions import Predictions, put_together
 
 CLASSES = ("a", "b", "c")
 
@@ -67,7 +67,7 @@ def test_a_patient_with_two_true_classes_counts_once_a_class_and_that_is_said():
 
 def test_slices_of_different_folds_and_variants_are_not_put_together():
     one = slices(["p", "p"], [0, 0], np.eye(3)[[0, 1]], fold=0)
-    both = concatenate([one, one.replaced(fold=1), one.replaced(variant="A")])
+    both = put_together([one, one.replaced(fold=1), one.replaced(variant="A")])
     found, _ = by_patient(both)
     assert len(found) == 3
     assert sorted(zip(found.fold.tolist(), found.variant.tolist(), strict=True)) == [
