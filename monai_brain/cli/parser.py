@@ -55,6 +55,7 @@ def build() -> tuple[Parser, Any]:
     _data(commands)
     _training(commands)
     _inference(commands)
+    _outputs(commands)
     return parser, commands
 
 
@@ -162,6 +163,19 @@ def _inference(commands: Any) -> None:
     predict.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
     predict.add_argument("--device", metavar="NAME", help="cuda or cpu; default: the GPU where there is one")
     predict.add_argument("--batch-size", type=int, metavar="N", help="default: the recipe's")
+
+
+def _outputs(commands: Any) -> None:
+    export = _command(commands, "export", "a model for other programs", "monai_brain.cli.outputs:export")
+    export.add_argument("model", metavar="MODEL", help="a name, a bundle folder or a run folder")
+    export.add_argument(
+        "--format", required=True, metavar="F",
+        help="a registered format: state_dict, torchscript, pt2, onnx, int8, zoo",
+    )  # fmt: skip
+    _output(export, "FILE", "the file to write; for zoo a new folder")
+    export.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
+    export.add_argument("--variant", metavar="NAME", help="one of the model's variants")
+    export.add_argument("--calibration", nargs="+", metavar="INPUT", help="images that int8 is measured on")
 
 
 def _command(commands: Any, name: str, text: str, run: str | Run | None) -> argparse.ArgumentParser:

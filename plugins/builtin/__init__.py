@@ -1,4 +1,4 @@
-"""The readers, writers and commands that come with monai_brain, offered as any plugin offers its own."""
+"""The readers, writers, exporters and commands of monai_brain, offered as any plugin offers its own."""
 
 import monai_brain as mb
 
@@ -15,6 +15,19 @@ def register_writers(register) -> None:  # type: ignore[no-untyped-def]
     register(
         "jsonl", "monai_brain.inference.writers:jsonl", help="results.jsonl, one result or failure a line"
     )
+
+
+@mb.hookimpl
+def register_exporters(register) -> None:  # type: ignore[no-untyped-def]
+    torch, onnx = "monai_brain.inference.torch_formats", "monai_brain.inference.onnx_formats"
+    register("state_dict", f"{torch}:to_state_dict", help="model.pt, the flat weights")
+    register(
+        "torchscript", f"{torch}:to_torchscript", help="model.ts with its metadata, as MONAI Deploy reads it"
+    )
+    register("pt2", f"{torch}:to_pt2", help="model.pt2, a program of torch.export for any batch")
+    register("onnx", f"{onnx}:to_onnx", help="model.onnx for any batch")
+    register("int8", f"{onnx}:to_int8", help="model.onnx quantised to 8 bits on calibration images")
+    register("zoo", "monai_brain.inference.zoo:to_zoo", help="a bundle folder as MONAI's model zoo takes it")
 
 
 @mb.hookimpl

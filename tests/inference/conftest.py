@@ -1,0 +1,53 @@
+import json
+
+import pytest
+import torch
+
+import monai_brain as mb
+
+TINY = {
+    "_target_": "monai.networks.nets.ResNet",
+    "block": "basic",
+    "layers": [1, 1, 1, 1],
+    "block_inplanes": [4, 6, 8, 10],
+    "spatial_dims": 2,
+    "n_input_channels": "@in_channels",
+    "num_classes": "$len(@labels)",
+}
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A bundle with a residual network of a few thousand weights on 64 x 64 images, without weights."""
+    bundle = mb.bundle("brain_tumor_resnet34").copy(tmp_path / "tiny_classification")
+    for name in ("train.json", "inference.json"):
+        path = bundle.root / "configs" / name
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config |= {"network_def": TINY, "image_size": 64, "batch_size": 4}
+        path.write_text(json.dumps(config), encoding="utf-8")
+    path = bundle.root / "configs" / "metadata.json"
+    metadata = json.loads(path.read_text(encoding="utf-8"))
+    metadata["network_data_format"]["inputs"]["image"]["spatial_shape"] = [64, 64]
+    metadata["monai_brain"] |= {
+        "model": "tiny",
+        "variants": {"thin": {"network_def#block_inplanes": [2, 2, 2, 2]}},
+    }
+    metadata["monai_brain"].pop("weights", None)
+    path.write_text(json.dumps(metadata), encoding="utf-8")
+    (bundle.root / "models" / "model.pt").unlink(missing_ok=True)
+    return mb.Bundle.at(bundle.root)
+
+
+@pytest.fixture
+def tiny_network(tiny):
+    """The tiny bundle's network, with weights and statistics that are not the initial ones."""
+    generator = torch.Generator().manual_seed(3)
+    network = mb.network(tiny)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(0, 0.3, generator=generator)
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.2, generator=generator)
+                module.running_var.uniform_(0.5, 2, generator=generator)
+    return network
