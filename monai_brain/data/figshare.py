@@ -31,7 +31,7 @@ def is_mat(head: bytes) -> bool:
     return head.startswith((_VERSION_5, b"MATLAB 7.3", HDF5)) or head[512:520] == HDF5
 
 
-def read_mat(path: Path, options: Options) -> Slice:  # noqa: ARG001
+def read_mat(path: Path, options: Options) -> Slice:
     """The image of one file, rows down, in its stored type."""
     return _fields(path, _ONLY)["image"], {}
 
@@ -147,7 +147,7 @@ def _patient(path: Path, value: Any) -> str:
     return text.strip()
 
 
-def _mask(path: Path, value: Any) -> np.ndarray:  # noqa: ARG001
+def _mask(path: Path, value: Any) -> np.ndarray:
     return np.zeros((0, 0), bool) if value is None else np.asarray(value) > 0
 
 

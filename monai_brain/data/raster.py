@@ -36,7 +36,7 @@ class _Jpeg:
     scan: int
 
 
-def read_png(path: Path, options: Options) -> Slice:  # noqa: ARG001
+def read_png(path: Path, options: Options) -> Slice:
     """The (H, W) grey image of a PNG, uint8 or uint16 as stored; 1, 2 and 4 bits spread over 0..255."""
     content = path.read_bytes()
     exif = _check_png(path, content)
@@ -59,7 +59,7 @@ def read_jpeg(path: Path, options: Options) -> Slice:
     return _turned(_grey(_decoded(path, content, flags)), header.exif), {}
 
 
-def read_picture(path: Path, options: Options) -> Slice:  # noqa: ARG001
+def read_picture(path: Path, options: Options) -> Slice:
     """The (H, W) grey image of a GIF, BMP, TIFF, PGM, PPM or CMYK JPEG of one frame."""
     from PIL import Image, ImageOps
 

@@ -160,7 +160,9 @@ def start(network: torch.nn.Module, weights: str, bundle_root: str | os.PathLike
     bundle = Bundle.at(bundle_root)
     if weights == "imagenet":
         if not bundle.facts.get("imagenet"):
-            raise ConfigurationError(f"{bundle.name} has no ImageNet weights. Start from scratch, or name a file.")
+            raise ConfigurationError(
+                f"{bundle.name} has no ImageNet weights. Start from scratch, or name a file."
+            )
         return network  # its network_def has seen to it
     load(network, *locate(bundle, weights))
     return network

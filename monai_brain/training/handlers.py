@@ -90,7 +90,9 @@ class StopEarly:
 
     def attach(self, engine: Engine) -> None:
         """Count the validations of this training."""
-        self._counter = EarlyStopping(self.epochs, lambda evaluator: evaluator.state.metrics["accuracy"], engine)
+        self._counter = EarlyStopping(
+            self.epochs, lambda evaluator: evaluator.state.metrics["accuracy"], engine
+        )
         self.evaluator.add_event_handler(Events.COMPLETED, self._counter)
 
     def state_dict(self) -> dict[str, Any]:

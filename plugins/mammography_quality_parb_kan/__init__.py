@@ -1,1 +1,8 @@
-"""Improved ResNet34 for the completeness of mammograms: parallel attention and a KAN head."""
+"""PARB + KAN ResNet34, which tells complete mammograms from incomplete ones."""
+
+import monai_brain as mb
+
+
+@mb.hookimpl
+def register_bundles(register) -> None:  # type: ignore[no-untyped-def]
+    register(mb.Bundle.in_package("monai_brain_bundles", "mammography_quality_parb_kan_classification"))
