@@ -161,7 +161,7 @@ def start(network: torch.nn.Module, weights: str, bundle_root: str | os.PathLike
     if weights == "imagenet":
         if not bundle.facts.get("imagenet"):
             raise ConfigurationError(
-                f"{bundle.name} has no ImageNet weights. Start from scratch, or name a file."
+                f"{bundle.name} has no ImageNet weights. Start from scratch or name a file."
             )
         return network  # its network_def has seen to it
     load(network, *locate(bundle, weights))
