@@ -116,9 +116,8 @@ from monai.bundle import create_workflow
 root, datalist, run_dir = sys.argv[1:]
 infer = create_workflow(config_file=f"{root}/configs/inference.json", workflow_type="infer", bundle_root=root)
 assert infer.check_properties() == [], infer.check_properties()
-train = create_workflow(
-    config_file=f"{root}/configs/train.json", workflow_type="train", bundle_root=root, datalist=datalist, run_dir=run_dir
-)
+places = {"bundle_root": root, "datalist": datalist, "run_dir": run_dir}
+train = create_workflow(config_file=f"{root}/configs/train.json", workflow_type="train", **places)
 assert train.check_properties() == [], train.check_properties()
 """
 
