@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from monai_brain.inference.explain import explain as explain
     from monai_brain.inference.export import export as export
     from monai_brain.inference.predict import predict as predict
+    from monai_brain.inference.weights import network as network
     from monai_brain.registry import bundle as bundle
     from monai_brain.registry import models as models
     from monai_brain.training.workflow import train as train
-    from monai_brain.inference.weights import network as network
 
 __version__ = "0.1.0"
 

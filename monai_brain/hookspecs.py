@@ -21,19 +21,19 @@ def register_bundles(register: RegisterBundle) -> None:
 
 @hookspec
 def register_datasets(register: Named) -> None:
-    """Add a kind of dataset: `register("kind", "package.module:function", help="...")`."""
+    """Add a kind of dataset: `register("kind", "module:function", help="...")`."""
 
 
 @hookspec
 def register_writers(register: Named) -> None:
-    """Add a form in which predictions are written: `register("form", "package.module:function", help="...")`."""
+    """Add a form in which predictions are written: `register("form", "module:function", help="...")`."""
 
 
 @hookspec
 def register_exporters(register: Named) -> None:
-    """Add a format to which a network is exported: `register("format", "package.module:function", help="...")`."""
+    """Add a format to export networks to: `register("format", "module:function", help="...")`."""
 
 
 @hookspec
 def register_commands(cli: Commands) -> None:
-    """Add a command: `cli.add("name", "package.module:function", help="...", arguments=fill_the_parser)`."""
+    """Add a command: `cli.add("name", "module:function", help="...", arguments=fill_the_parser)`."""

@@ -94,7 +94,7 @@ def running() -> dict[str, Any]:
     while frame is not None:
         holder = frame.f_locals.get("self")
         if isinstance(holder, ReferenceResolver):
-            return copy.deepcopy(holder.items[""].get_config())  # type: ignore[no-any-return]
+            return copy.deepcopy(holder.items[""].get_config())
         frame = frame.f_back  # type: ignore[assignment]
     raise ConfigurationError("No recipe is being evaluated: call this from an expression of a recipe.")
 

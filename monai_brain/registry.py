@@ -30,13 +30,17 @@ _OWN_PACKAGES = ("monai_brain", "monai_brain_plugins")
 class RegisterBundle(Protocol):
     """What register_bundles is handed."""
 
-    def __call__(self, bundle: Bundle) -> None: ...
+    def __call__(self, bundle: Bundle) -> None:
+        """Add a model."""
+        ...
 
 
 class Named(Protocol):
     """What register_datasets, register_writers and register_exporters are handed."""
 
-    def __call__(self, name: str, target: str | Callable[..., Any], *, help: str = "") -> None: ...  # noqa: A002
+    def __call__(self, name: str, target: str | Callable[..., Any], *, help: str = "") -> None:  # noqa: A002
+        """Add an offer under a name."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Offer:
         found = getattr(importlib.import_module(module), attribute)
         if not callable(found):
             raise ConfigurationError(f"{self.target} of plugin {self.plugin!r} is no function.")
-        return found  # type: ignore[no-any-return]
+        return found
 
 
 class Commands:

@@ -15,7 +15,9 @@ def index(options: argparse.Namespace) -> None:
 
     found = read_dataset(options.kind, options.path)
     datalists.write(found, options.output)
-    _say(options, found, f"{len(found['training']) + len(found.get('testing', []))} images in {options.output}")
+    _say(
+        options, found, f"{len(found['training']) + len(found.get('testing', []))} images in {options.output}"
+    )
 
 
 def split(options: argparse.Namespace) -> None:
@@ -47,7 +49,7 @@ def _say(options: argparse.Namespace, datalist: dict[str, Any], text: str) -> No
     if not options.json:
         print(text)
         return
-    counts = {name: 0 for name in datalist["labels"]}
+    counts = dict.fromkeys(datalist["labels"], 0)
     for item in [*datalist["training"], *datalist.get("testing", [])]:
         counts[item["class_name"]] += 1
     print(json.dumps({"schema_version": 1, "path": str(options.output), "images": counts}))

@@ -38,7 +38,11 @@ def run(options: argparse.Namespace) -> int:
         width = max(len(finding.what) for finding in found)
         for finding in found:
             print(f"{finding.state:>6}  {finding.what:{width}}  {finding.detail}")
-    return 2 if any(finding.state == "broken" and not finding.what.startswith("plugin ") for finding in found) else 0
+    return (
+        2
+        if any(finding.state == "broken" and not finding.what.startswith("plugin ") for finding in found)
+        else 0
+    )
 
 
 def examine() -> Iterator[Finding]:
@@ -68,7 +72,7 @@ def _torchvision() -> Iterator[Finding]:
         return
     reason = _import_failure("torchvision")
     if reason:
-        reason = f"does not fit torch {_version('torch')}: {reason}. Install both together: pip install -U torch torchvision"
+        reason = f"does not fit torch {_version('torch')}: {reason}. Run: pip install -U torch torchvision"
     yield Finding("torchvision", "broken" if reason else "ok", reason or _version("torchvision"))
 
 
@@ -78,7 +82,9 @@ def _gpu() -> Iterator[Finding]:
     if torch.version.cuda is None:
         yield Finding("GPU", "absent", "this torch is built without CUDA; training runs on the CPU")
     elif not torch.cuda.is_available():
-        yield Finding("GPU", "absent", f"none that CUDA {torch.version.cuda} can use (no device, or an older driver)")
+        yield Finding(
+            "GPU", "absent", f"none that CUDA {torch.version.cuda} can use (no device, or an older driver)"
+        )
     else:
         try:
             torch.zeros(8, device="cuda").sum().item()
@@ -86,7 +92,9 @@ def _gpu() -> Iterator[Finding]:
             yield Finding("GPU", "broken", f"present but unusable: {_line(error)}")
         else:
             precision = "bf16" if torch.cuda.is_bf16_supported() else "no bf16"
-            yield Finding("GPU", "ok", f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, {precision}")
+            yield Finding(
+                "GPU", "ok", f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, {precision}"
+            )
     yield Finding("CPU threads", "ok", str(torch.get_num_threads()))
 
 
@@ -115,11 +123,17 @@ def _extras() -> Iterator[Finding]:
         package, _, condition = line.partition(";")
         if "extra ==" in condition and not package.startswith("monai-brain"):
             extra = condition.split("extra ==")[1].strip(" \"')")
-            name = "".join(letter if letter.isalnum() or letter in "-_." else " " for letter in package).split()[0]
+            name = "".join(
+                letter if letter.isalnum() or letter in "-_." else " " for letter in package
+            ).split()[0]
             wanted.setdefault(extra, []).append(name)
     for extra, packages in sorted(wanted.items()):
         missing = [name for name in packages if not _version(name)]
-        detail = f"missing {', '.join(missing)}: pip install 'monai-brain[{extra}]'" if missing else ", ".join(packages)
+        detail = (
+            f"missing {', '.join(missing)}: pip install 'monai-brain[{extra}]'"
+            if missing
+            else ", ".join(packages)
+        )
         yield Finding(f"extra {extra}", "absent" if missing else "ok", detail)
 
 
@@ -128,7 +142,9 @@ def _disk() -> Iterator[Finding]:
     state = "ok" if free >= _ENOUGH_DISK else "broken"
     yield Finding("disk", state, f"{free / _GIGABYTE:.1f} GB free in the working folder")
     home = os.environ.get("MONAI_BRAIN_HOME")
-    yield Finding("MONAI_BRAIN_HOME", "ok" if home else "absent", home or "not set; caches go to the user's folder")
+    yield Finding(
+        "MONAI_BRAIN_HOME", "ok" if home else "absent", home or "not set; caches go to the user's folder"
+    )
 
 
 def _plugins() -> Iterator[Finding]:

@@ -15,9 +15,15 @@ def list_models(options: argparse.Namespace) -> None:
     found = registry.registry()
     if options.json:
         models = [_line(bundle) for _, bundle in sorted(found.bundles.items())]
-        print(json.dumps({"schema_version": 1, "models": models, "plugins": found.plugins, "broken": found.broken}))
+        print(
+            json.dumps(
+                {"schema_version": 1, "models": models, "plugins": found.plugins, "broken": found.broken}
+            )
+        )
         return
-    rows = [(name, _weights(bundle), bundle.facts.get("summary", "")) for name, bundle in found.bundles.items()]
+    rows = [
+        (name, _weights(bundle), bundle.facts.get("summary", "")) for name, bundle in found.bundles.items()
+    ]
     widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
     for name, weights, summary in sorted(rows):
         print(f"{name:{widths[0]}}  {weights:{widths[1]}}  {summary}")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from monai_brain import __version__
 from monai_brain.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from monai_brain.registry import Offer
 
 Run = Callable[[argparse.Namespace], int | None]
 CAM_METHODS = ("gradcam", "gradcam++", "layercam", "eigencam", "scorecam")
@@ -43,7 +47,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def build() -> tuple[Parser, Any]:
     """The parser with all built-in commands, and the place where further ones are added."""
-    parser = Parser(prog="monai-brain", description="2D medical image classifiers as MONAI bundles.", allow_abbrev=False)
+    parser = Parser(
+        prog="monai-brain", description="2D medical image classifiers as MONAI bundles.", allow_abbrev=False
+    )
     parser.add_argument("--version", action="version", version=f"monai-brain {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
     _models(commands)
@@ -60,13 +66,23 @@ def add_plugin_commands(commands: Any) -> None:
 
     for offer in registry().commands.values():
         if offer.name not in commands.choices:
-            command = _command(commands, offer.name, offer.help, lambda options, offer=offer: offer.load()(options))
+            command = _command(commands, offer.name, offer.help, functools.partial(_offered, offer))
             if offer.arguments is not None:
                 offer.arguments(command)
 
 
+def _offered(offer: Offer, options: argparse.Namespace) -> int | None:
+    status: int | None = offer.load()(options)
+    return status
+
+
 def _models(commands: Any) -> None:
-    _command(commands, "list", "the installed models, and plugins that are broken", "monai_brain.cli.models:list_models")
+    _command(
+        commands,
+        "list",
+        "the installed models, and plugins that are broken",
+        "monai_brain.cli.models:list_models",
+    )
     info = _command(commands, "info", "what a model is", "monai_brain.cli.models:info")
     info.add_argument("model", metavar="MODEL", help="a name, a bundle folder or a run folder")
     only = info.add_mutually_exclusive_group()
@@ -90,10 +106,14 @@ def _data(commands: Any) -> None:
     split.add_argument("--folds", type=int, default=5, metavar="K", help="default: 5")
     split.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     split.add_argument(
-        "--allow-leakage", action="store_true", help="let one patient stand on both sides, and mark the datalist so"
+        "--allow-leakage",
+        action="store_true",
+        help="let one patient stand on both sides, and mark the datalist so",
     )
     _output(split, "FILE", "the datalist to write")
-    phantom = _command(actions, "phantom", "images made from a seed, to try things with", "monai_brain.cli.data:phantom")
+    phantom = _command(
+        actions, "phantom", "images made from a seed, to try things with", "monai_brain.cli.data:phantom"
+    )
     phantom.add_argument("kind", choices=PHANTOMS)
     phantom.add_argument("--n", type=int, default=400, metavar="N", help="how many images; default: 400")
     phantom.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
@@ -102,10 +122,14 @@ def _data(commands: Any) -> None:
 
 
 def _training(commands: Any) -> None:
-    train = _command(commands, "train", "train a model on one fold of a datalist", "monai_brain.cli.runs:train")
+    train = _command(
+        commands, "train", "train a model on one fold of a datalist", "monai_brain.cli.runs:train"
+    )
     train.add_argument("model", metavar="MODEL", help="a name, a bundle folder or a run folder")
     train.add_argument("--datalist", required=True, metavar="FILE", help="a datalist with folds")
-    train.add_argument("--fold", type=int, default=0, metavar="K", help="the fold that is held out; default: 0")
+    train.add_argument(
+        "--fold", type=int, default=0, metavar="K", help="the fold that is held out; default: 0"
+    )
     train.add_argument("--run-dir", metavar="DIR", help="default: ./runs/MODEL/fold_K")
     train.add_argument(
         "--from", dest="weights", default="scratch", metavar="WEIGHTS",
@@ -117,12 +141,18 @@ def _training(commands: Any) -> None:
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
         help="a value of the recipe, for example max_epochs=20 or optimizer#weight_decay=1e-4",
     )  # fmt: skip
-    evaluate = _command(commands, "evaluate", "figures with intervals from predictions", "monai_brain.cli.runs:evaluate")
+    evaluate = _command(
+        commands, "evaluate", "figures with intervals from predictions", "monai_brain.cli.runs:evaluate"
+    )
     evaluate.add_argument("predictions", metavar="FILE|RUN", help="a predictions.csv or a run folder")
     evaluate.add_argument("-o", "--output", metavar="FILE", help="also write the figures as JSON")
-    evaluate.add_argument("--draws", type=int, default=2000, metavar="N", help="bootstrap draws; default: 2000")
+    evaluate.add_argument(
+        "--draws", type=int, default=2000, metavar="N", help="bootstrap draws; default: 2000"
+    )
     evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap; default: 0")
-    demo = _command(commands, "demo", "train, evaluate and predict on phantoms, in minutes", "monai_brain.cli.runs:demo")
+    demo = _command(
+        commands, "demo", "train, evaluate and predict on phantoms, in minutes", "monai_brain.cli.runs:demo"
+    )
     demo.add_argument("-o", "--output", default="runs/demo", metavar="DIR", help="default: runs/demo")
 
 

@@ -39,10 +39,12 @@ def evaluate(options: argparse.Namespace) -> None:
     """Print the figures that a predictions file gives."""
     from monai_brain.evaluation import judge
     from monai_brain.files import write_json
+    from monai_brain.training import run_folder
 
     source = Path(options.predictions)
-    path = source / "predictions.csv" if source.is_dir() else source
-    metrics = judge.evaluate(path, draws=options.draws, seed=options.seed)
+    told = run_folder.leakage(source) if source.is_dir() else None
+    path = source / run_folder.PREDICTIONS_FILE if source.is_dir() else source
+    metrics = judge.evaluate(path, leakage=told, draws=options.draws, seed=options.seed)
     if options.output:
         write_json(options.output, metrics)
     print(json.dumps(metrics) if options.json else judge.summary(metrics))

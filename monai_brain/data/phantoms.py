@@ -24,6 +24,8 @@ BRAIN_CLASSES = ("glioma", "meningioma", "no_tumor", "pituitary")
 MAMMOGRAM_CLASSES = ("complete", "incomplete")
 _MOST_SLICES = 5
 _SKULL = 0.88
+# Where on the scale of ranks the curve of grey values bends: dark, body, and a bright sixth.
+_SHARES = (0.0, 0.12, 0.2, 0.8, 0.87, 1.0)
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,11 @@ def _head(
 ) -> tuple[np.ndarray, str]:
     width, height = body.uniform(0.62, 0.74), body.uniform(0.76, 0.9)
     ventricle, tumour = body.uniform(0.1, 0.2), body.uniform(0, 1, 8)
-    x, y = _grid(size, view, turn=15, shift=0.06)
+    x, y = _grid(size, view, turn=10, shift=0.05)
     scale = view.uniform(0.92, 1.04)
     u, v = x / (width * scale), y / (height * scale)
     r = np.hypot(u, v)
-    values = 0.5 + 0.16 * _clouds(view, size, 7) + 0.08 * _clouds(view, size, 20)
+    values = 0.5 + 0.03 * _clouds(view, size, 6) + 0.06 * _clouds(view, size, 28)
     values -= 0.3 * _soft(1 - np.hypot((np.abs(u) - 0.13) / (0.5 * ventricle), (v + 0.02) / ventricle), 0.25)
     values -= 0.15 * _soft(0.012 - np.abs(u), 0.01)
     for _ in range(int(view.integers(3, 8))):
@@ -151,20 +153,20 @@ def _tumour(
     size: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where the tumour is, and the values there."""
-    bright = 0.85 + 0.2 * tumour[0]
+    bright = 0.95 + 0.2 * tumour[0]
     side = 1 if tumour[1] < 0.5 else -1
     grain = 0.08 * _clouds(view, size, 24)
     if class_name == "pituitary":
-        radius = 0.11 + 0.05 * tumour[2]
+        radius = 0.16 + 0.05 * tumour[2]
         place = (view.uniform(-0.04, 0.04), 0.44 + 0.08 * tumour[3])
         return np.hypot(u - place[0], (v - place[1]) * (0.85 + 0.3 * tumour[4])) < radius, bright + grain
     # Angles from the top down one side; the lowest sixth of the circle is left to the pituitary.
     angle = np.pi * (0.08 + 0.66 * tumour[2]) + view.uniform(-0.06, 0.06)
     if class_name == "meningioma":
-        away, radius = 0.74 + 0.06 * tumour[3], 0.15 + 0.08 * tumour[4]
+        away, radius = 0.72 + 0.06 * tumour[3], 0.22 + 0.09 * tumour[4]
         du, dv = u - side * away * np.sin(angle), v + away * np.cos(angle)
         return np.hypot(du, dv) < radius * view.uniform(0.85, 1.1), bright + grain
-    away, radius = 0.34 + 0.16 * tumour[3], 0.18 + 0.08 * tumour[4]
+    away, radius = 0.36 + 0.14 * tumour[3], 0.27 + 0.1 * tumour[4]
     du, dv = u - side * away * np.sin(angle), v + away * np.cos(angle)
     theta, edge = np.arctan2(dv, du), np.ones_like(u)
     for wave in (2, 3, 5):
@@ -209,15 +211,16 @@ def _middle(class_name: str, half: float, cut: float, place: float) -> float:
 def _on_a_random_scale(values: np.ndarray, body: np.ndarray, view: np.random.Generator) -> np.ndarray:
     """The image as uint8: ranks within the body put onto a curve drawn by chance, over a dim ground."""
     size = values.shape[0]
-    values = values * (1 + view.uniform(0.05, 0.25) * _clouds(view, size, 2))
-    values = values + view.normal(0, view.uniform(0.02, 0.07), values.shape)
+    values = values * (1 + view.uniform(0.01, 0.05) * _clouds(view, size, 2))
+    values = values + view.normal(0, view.uniform(0.01, 0.04), values.shape)
     values = cv2.GaussianBlur(values, (0, 0), view.uniform(0.3, 0.8) * size / 128 + 0.1)
-    dark, bright, bend = view.uniform(35, 70), view.uniform(160, 255), view.uniform(0.7, 1.7)
+    dark, middle, bright = view.uniform(30, 60), view.uniform(80, 125), view.uniform(175, 250)
+    knots = (dark, dark + 10, middle - 15, middle + view.uniform(5, 25), bright - 20, bright)
     image = np.abs(view.normal(0, view.uniform(1, 5), values.shape))
     count = int(body.sum())
     order = np.argsort(values[body], kind="stable")
     levels = np.empty(count)
-    levels[order] = dark + (bright - dark) * np.linspace(0, 1, count) ** bend
+    levels[order] = np.interp(np.linspace(0, 1, count), _SHARES, knots)
     image[body] = levels
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 

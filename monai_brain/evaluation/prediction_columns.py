@@ -27,6 +27,7 @@ BEFORE_SCORES = (
     "plane", "label", "predicted", "rule", "abstain",
 )  # fmt: skip
 AFTER_SCORES = ("model", "weights_sha256")
+ARRAYS = ("case", "probs", "label", "predicted", "abstain", *TEXTS, *NUMBERS)
 SPLITS = ("train", "validation", "test")
 RULES = ("argmax", "threshold")
 NONE = -1  # in memory: no label, no fold, no repeat; an empty cell in the file

@@ -1,9 +1,8 @@
-"""Predictions in memory: one case as a row, many cases as numpy columns."""
+"""Predictions of many cases in memory, as numpy columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from monai_brain.errors import DataError, UnknownNameError
 from monai_brain.evaluation import prediction_columns as cells
+from monai_brain.evaluation.prediction import Prediction
 from monai_brain.evaluation.prediction_columns import (
     LOGIT,
     META,
@@ -24,31 +24,6 @@ from monai_brain.evaluation.prediction_columns import (
     RowError,
     StrArray,
 )
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says about one case; probabilities and logits by class name, in the model's order."""
-
-    case: str
-    probs: Mapping[str, float]
-    logits: Mapping[str, float] | None = None
-    label: str = ""  # empty: the truth is not known
-    predicted: str = ""  # empty: the most probable class
-    rule: str = "argmax"
-    abstain: bool = False
-    image: str = ""
-    split: str = ""
-    fold: int | None = None
-    repeat: int | None = None
-    variant: str = ""
-    patient_id: str = ""
-    group: str = ""
-    source: str = ""
-    plane: str = ""  # empty: unknown, never guessed
-    model: str = ""
-    weights_sha256: str = ""
-    meta: Mapping[str, str] = field(default_factory=dict)
 
 
 class Predictions:
@@ -208,15 +183,33 @@ class Predictions:
         if chosen.size == 0:
             chosen = chosen.astype(np.int64)
         return Predictions(
-            self.classes,
-            self.case[chosen],
-            self.probs[chosen],
-            logits=None if self.logits is None else self.logits[chosen],
-            label=self.label[chosen],
-            predicted=self.predicted[chosen],
-            abstain=self.abstain[chosen],
+            classes=self.classes,
             meta={name: values[chosen] for name, values in self.meta.items()},
-            **{name: getattr(self, name)[chosen] for name in TEXTS + NUMBERS},
+            logits=None if self.logits is None else self.logits[chosen],
+            **{name: getattr(self, name)[chosen] for name in cells.ARRAYS},
+        )
+
+    def replaced(self, **columns: Any) -> Predictions:
+        """The same rows with other columns, named as the constructor names them."""
+        kept = {name: getattr(self, name) for name in (*cells.ARRAYS, "classes", "logits", "meta")}
+        return Predictions(**(kept | columns))
+
+    def in_order_of(self, classes: Sequence[str]) -> Predictions:
+        """The same rows with the classes in another order.
+
+        Raises:
+            DataError: The classes are not the same.
+        """
+        if set(classes) != set(self.classes) or len(classes) != len(self.classes):
+            given = f"{list(self.classes)} cannot stand beside {list(classes)}"
+            raise DataError(f"Classes {given}: the same names are expected.")
+        order = [self.classes.index(name) for name in classes]
+        return self.replaced(
+            classes=classes,
+            probs=self.probs[:, order],
+            logits=None if self.logits is None else self.logits[:, order],
+            label=self.column("label"),
+            predicted=self.column("predicted"),
         )
 
     def where(self, **wanted: Any) -> Predictions:

@@ -14,11 +14,12 @@ import numpy as np
 from monai_brain.errors import ConfigurationError, DataError, did_you_mean
 from monai_brain.evaluation import prediction_columns as cells
 from monai_brain.evaluation import table
+from monai_brain.evaluation.prediction import Prediction
 from monai_brain.evaluation.prediction_columns import LOGIT, META, NUMBERS, PROB, TEXTS, RowError
-from monai_brain.evaluation.prediction_rows import Prediction, Predictions
+from monai_brain.evaluation.prediction_rows import Predictions
 from monai_brain.files import whole
 
-__all__ = ["Prediction", "PredictionWriter", "Predictions", "concatenate", "read", "write"]
+__all__ = ["Prediction", "PredictionWriter", "Predictions", "put_together", "read", "write"]
 
 _KNOWN = (*cells.BEFORE_SCORES, *cells.AFTER_SCORES)
 
@@ -54,7 +55,7 @@ def write(predictions: Predictions, path: str | os.PathLike[str]) -> None:
     table.write(predictions.file_columns(), Path(path))
 
 
-def concatenate(parts: Iterable[Predictions]) -> Predictions:
+def put_together(parts: Iterable[Predictions]) -> Predictions:
     """The rows of several predictions in order; classes meet by name, in the first one's order.
 
     Logits are kept where every part has them; a meta column that a part lacks is empty there.
@@ -65,36 +66,17 @@ def concatenate(parts: Iterable[Predictions]) -> Predictions:
     parts = list(parts)
     if not parts:
         raise DataError("There are no predictions to put together. Give at least one.")
-    classes = parts[0].classes
-    orders: list[list[int]] = []
-    for part in parts:
-        if set(part.classes) != set(classes):
-            raise DataError(
-                f"Classes {list(part.classes)} cannot stand beside {list(classes)}: same names expected."
-            )
-        orders.append([part.classes.index(name) for name in classes])
-    meta = dict.fromkeys(name for part in parts for name in part.meta)
-    blank = np.array("")
-
-    def joined(name: str) -> Any:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    logits = [
-        part.logits[:, order] for part, order in zip(parts, orders, strict=True) if part.logits is not None
-    ]
+    parts = [part.in_order_of(parts[0].classes) for part in parts]
+    logits = [part.logits for part in parts if part.logits is not None]
+    meta = {
+        name: [cell for part in parts for cell in part.meta.get(name, [""] * len(part))]
+        for name in dict.fromkeys(name for part in parts for name in part.meta)
+    }
     return Predictions(
-        classes,
-        joined("case"),
-        np.concatenate([part.probs[:, order] for part, order in zip(parts, orders, strict=True)]),
+        classes=parts[0].classes,
         logits=np.concatenate(logits) if len(logits) == len(parts) else None,
-        label=np.concatenate([part.column("label") for part in parts]),
-        predicted=np.concatenate([part.column("predicted") for part in parts]),
-        abstain=joined("abstain"),
-        meta={
-            name: np.concatenate([part.meta.get(name, np.broadcast_to(blank, len(part))) for part in parts])
-            for name in meta
-        },
-        **{name: joined(name) for name in TEXTS + NUMBERS},
+        meta=meta,
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in cells.ARRAYS},
     )
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
@@ -85,6 +86,8 @@ class SavePredictions:
         self._cases += [str(case) for case in engine.state.batch["case"]]
 
     def _write(self, engine: Engine) -> None:
+        if idist.get_rank():
+            return
         bundle = Bundle.at(self.bundle_root)
         scores = np.concatenate(self._scores) if self._scores else np.zeros((0, len(self.labels)))
         if len(scores) != len(self._cases):

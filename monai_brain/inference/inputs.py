@@ -11,7 +11,8 @@ from monai_brain.errors import ConfigurationError
 
 # What a folder is searched for. A file that is named itself is read whatever its name.
 SUFFIXES = frozenset(
-    ".bmp .dcm .dicom .ima .jpeg .jpg .mat .mha .mhd .nii .nii.gz .nrrd .png .tif .tiff".split()
+    f".{suffix}"
+    for suffix in "bmp dcm dicom ima jpeg jpg mat mha mhd nii nii.gz nrrd png tif tiff".split()  # noqa: SIM905
 )
 
 
@@ -35,7 +36,7 @@ def find(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> l
 
 
 def _exists(entry: str | os.PathLike[str]) -> bool:
-    return os.path.lexists(entry) or bool(glob.glob(os.fspath(entry)))
+    return os.path.lexists(entry) or bool(_matches(entry))
 
 
 def _under(entry: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
@@ -50,5 +51,10 @@ def _under(entry: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     elif os.path.lexists(path):
         yield str(path), path.name
     else:
-        for match in sorted(glob.glob(os.fspath(entry), recursive=True)):
+        for match in _matches(entry):
             yield from _under(match)
+
+
+def _matches(pattern: str | os.PathLike[str]) -> list[str]:
+    """What a glob finds; Path.glob cannot take an absolute pattern."""
+    return sorted(glob.glob(os.fspath(pattern), recursive=True))  # noqa: PTH207

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from monai_brain import registry
 from monai_brain.bundles import Bundle
 from monai_brain.errors import MonaiBrainError
-from monai_brain.evaluation.predictions import Predictions, concatenate
+from monai_brain.evaluation.predictions import Predictions, put_together
 from monai_brain.inference import inputs as found_inputs
 from monai_brain.inference import weights as network_weights
 from monai_brain.inference.inferer import MixedPrecisionInferer
@@ -135,7 +135,9 @@ def predict(
     predictor = Predictor(model, weights, device)
     parts: list[Predictions] = []
     answers = Answers()
-    bar = tqdm(total=len(items), unit="image", desc="predict", disable=None if progress is None else not progress)
+    bar = tqdm(
+        total=len(items), unit="image", desc="predict", disable=None if progress is None else not progress
+    )
     with bar:
         for batch, images, failures in predictor.batches(items, batch_size, threads or os.cpu_count() or 1):
             answers.failures += failures
@@ -150,7 +152,7 @@ def predict(
                     )
                 )
             bar.update(len(batch) + len(failures))
-    answers.predictions = concatenate(parts) if parts else None
+    answers.predictions = put_together(parts) if parts else None
     return answers
 
 

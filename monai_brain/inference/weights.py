@@ -58,7 +58,7 @@ def network(
     built = parser.get_parsed_content("network_def")
     if weights is not None:
         load(built, *locate(bundle, weights))
-    return built.eval()  # type: ignore[no-any-return]
+    return built.eval()
 
 
 def variant(bundle: Bundle, name: str | None) -> dict[str, Any]:
@@ -114,7 +114,9 @@ def read(path: str | os.PathLike[str], sha256: str | None = None) -> StateDict:
     except Exception as error:  # noqa: BLE001  a damaged archive raises many kinds
         reason = str(error).partition("\n")[0]
         raise IntegrityError(f"{path} cannot be read as weights: {reason}. Is the file whole?") from None
-    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(value, torch.Tensor) for value in content.values()
+    ):
         raise IntegrityError(f"{name} is no flat state_dict of tensors. Save network.state_dict() itself.")
     return content
 
@@ -139,7 +141,9 @@ def load(network: torch.nn.Module, path: str | os.PathLike[str], sha256: str | N
     wrong = [key for key in own if own[key].shape != state[key].shape]
     if wrong:
         shapes = f"{tuple(state[wrong[0]].shape)} for {tuple(own[wrong[0]].shape)}"
-        raise ModelError(f"{path} is of another network: {len(wrong)} shapes differ, {wrong[0]} has {shapes}.")
+        raise ModelError(
+            f"{path} is of another network: {len(wrong)} shapes differ, {wrong[0]} has {shapes}."
+        )
     network.load_state_dict(state)
     return digest(path)
 
@@ -157,7 +161,7 @@ def start(network: torch.nn.Module, weights: str, bundle_root: str | os.PathLike
         fetch = getattr(network, "load_imagenet", None)
         if fetch is None:
             raise ConfigurationError(
-                f"There are no ImageNet weights for {type(network).__name__}. Start from scratch, or name a file."
+                f"{type(network).__name__} has no ImageNet weights. Start from scratch, or name a file."
             )
         fetch()
         return network

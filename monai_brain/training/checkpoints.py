@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
@@ -35,7 +36,11 @@ class KeepBestAndLast:
         resume: bool = False,
     ) -> None:
         self.run_dir, self.evaluator, self.resume = Path(run_dir), evaluator, resume
-        self.parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "lr_scheduler": lr_scheduler}
+        self.parts: dict[str, Any] = {
+            "network": network,
+            "optimizer": optimizer,
+            "lr_scheduler": lr_scheduler,
+        }
         self.best: float | None = None
         self.best_epoch = 0
         self._validated = False
@@ -61,6 +66,8 @@ class KeepBestAndLast:
         elif value is not None and (self.best is None or value > self.best):
             self.best = value
             self._keep(engine)
+        if idist.get_rank():
+            return  # every process holds the same state; one writes it
         state = {name: part.state_dict() for name, part in self.parts.items()}
         with whole(self.run_dir / CHECKPOINT_FILE, "wb") as stream:
             torch.save(
@@ -76,7 +83,8 @@ class KeepBestAndLast:
 
     def _keep(self, engine: Engine) -> None:
         self.best_epoch = engine.state.epoch
-        weights.save(self.parts["network"], self.run_dir / WEIGHTS_FILE)
+        if not idist.get_rank():
+            weights.save(self.parts["network"], self.run_dir / WEIGHTS_FILE)
 
     def _restore(self, engine: Engine) -> None:
         path = self.run_dir / CHECKPOINT_FILE

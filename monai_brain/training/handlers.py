@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
@@ -22,25 +23,29 @@ from monai_brain.training.run_folder import METRICS_FILE
 
 
 class ReseedEachEpoch:
-    """Every random choice of an epoch follows from the seed and the epoch's number alone.
+    """Every random choice of an epoch follows from the seed, the epoch's number and the process alone.
 
     So a run that goes on from a checkpoint draws what the unbroken run would have drawn.
     """
 
-    def __init__(self, seed: int, dataset: Any) -> None:
-        self.seed, self.dataset = int(seed), dataset
+    def __init__(self, seed: int, dataloader: Any) -> None:
+        self.seed, self.dataloader = int(seed), dataloader
 
     def attach(self, engine: Engine) -> None:
         """Reseed at each epoch's start."""
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Reseed torch, NumPy, Python and MONAI's random transforms."""
-        seed = int(np.random.SeedSequence([self.seed, engine.state.epoch]).generate_state(1)[0])
+        """Reseed torch, NumPy, Python and MONAI's random transforms, and deal the images anew."""
+        origin = [self.seed, engine.state.epoch, idist.get_rank()]
+        seed = int(np.random.SeedSequence(origin).generate_state(1)[0])
         random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002  MONAI's workers draw from it
+        np.random.seed(seed)
         torch.manual_seed(seed)
-        set_rnd(self.dataset, seed % 2**31)
+        set_rnd(self.dataloader.dataset, seed % 2**31)
+        deal = getattr(self.dataloader.sampler, "set_epoch", None)
+        if deal is not None:
+            deal(engine.state.epoch)
 
 
 class RefuseNonFiniteLoss:
@@ -64,9 +69,10 @@ class RefuseNonFiniteLoss:
         cases = [str(case) for case in engine.state.batch.get("case", [])]
         rates = ", ".join(f"{group['lr']:g}" for group in self.optimizer.param_groups)
         raise NonFiniteLossError(
-            f"The loss became {loss.item():g} at iteration {engine.state.iteration} (epoch {engine.state.epoch}, "
-            f"learning rate {rates}); the weights before it are kept. Lower learning_rate, or look at the "
-            f"batch: {', '.join(cases[:8])}{', ...' if len(cases) > 8 else ''}."
+            f"The loss became {loss.item():g} at iteration {engine.state.iteration} "
+            f"(epoch {engine.state.epoch}, learning rate {rates}); "
+            "the weights before it are kept. Lower learning_rate, or look at the batch: "
+            f"{', '.join(cases[:8])}{', ...' if len(cases) > 8 else ''}."
         )
 
 
@@ -83,7 +89,11 @@ class Progress:
     COLUMNS = ("epoch", "loss", "train_accuracy", "validation_accuracy", "learning_rate", "images_per_second")
 
     def __init__(
-        self, run_dir: str | Path, evaluator: Engine, optimizer: torch.optim.Optimizer, show: bool | None = None
+        self,
+        run_dir: str | Path,
+        evaluator: Engine,
+        optimizer: torch.optim.Optimizer,
+        show: bool | None = None,
     ) -> None:
         """With `show` None the bar appears where standard error is a terminal."""
         self.path, self.evaluator, self.optimizer = Path(run_dir) / METRICS_FILE, evaluator, optimizer
@@ -92,7 +102,9 @@ class Progress:
         self._loss, self._images, self._since = 0.0, 0, 0.0
 
     def attach(self, engine: Engine) -> None:
-        """Follow the training."""
+        """Follow the training; of several processes only the first shows and writes anything."""
+        if idist.get_rank():
+            return
         engine.add_event_handler(Events.STARTED, self._begin)
         engine.add_event_handler(Events.EPOCH_STARTED, self._begin_epoch)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
@@ -133,8 +145,8 @@ class Progress:
         self._loss += loss * count
         if not self._bar.disable:
             self._bar.set_postfix_str(
-                f"epoch {engine.state.epoch}/{engine.state.max_epochs}, loss {loss:.3f}, {self._rate():.0f} img/s"
-                f"{self._best()}"
+                f"epoch {engine.state.epoch}/{engine.state.max_epochs}, loss {loss:.3f}, "
+                f"{self._rate():.0f} img/s{self._best()}"
             )
 
     def _best(self) -> str:

@@ -24,7 +24,13 @@ JUDGEMENT_FILE = "metrics.json"
 _PACKAGES = ("monai", "numpy", "opencv-python-headless", "pytorch-ignite", "scikit-learn", "scipy", "torch")
 
 
-def begin(run_dir: str | Path, bundle_root: str | Path, config: Mapping[str, Any], resume: bool) -> Path:
+def begin(
+    run_dir: str | Path,
+    bundle_root: str | Path,
+    config: Mapping[str, Any],
+    datalist: str | Mapping[str, Any],
+    resume: bool,
+) -> Path:
     """The run folder, with the configs as resolved and the manifest's first half.
 
     Raises:
@@ -33,9 +39,13 @@ def begin(run_dir: str | Path, bundle_root: str | Path, config: Mapping[str, Any
     """
     folder = Path(run_dir)
     if resume and not (folder / CHECKPOINT_FILE).is_file():
-        raise ConfigurationError(f"{folder} has no {CHECKPOINT_FILE} to resume from. Start it without --resume.")
+        raise ConfigurationError(
+            f"{folder} has no {CHECKPOINT_FILE} to resume from. Start it without --resume."
+        )
     if not resume and (folder / MANIFEST_FILE).exists():
-        raise OutputError(f"{folder} holds a run already. Name another run_dir, or go on with it by --resume.")
+        raise OutputError(
+            f"{folder} holds a run already. Name another run_dir, or go on with it by --resume."
+        )
     for place in (folder, folder / "models", folder / "checkpoints"):
         try:
             place.mkdir(parents=True, exist_ok=True)
@@ -50,8 +60,15 @@ def begin(run_dir: str | Path, bundle_root: str | Path, config: Mapping[str, Any
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(source.read_bytes())
     _as_trained(folder, config)
-    write_json(folder / MANIFEST_FILE, _manifest(bundle_root, config))
+    write_json(folder / MANIFEST_FILE, {**_manifest(bundle_root, config), "datalist": _told(datalist)})
     return folder
+
+
+def leakage(run_dir: str | Path) -> str | None:
+    """The mark of a run whose data were not split by patient, or None."""
+    path = Path(run_dir) / MANIFEST_FILE
+    told = read_json(path).get("datalist", {}) if path.is_file() else {}
+    return told.get("leakage")
 
 
 def finish(run_dir: str | Path, outcome: Mapping[str, Any]) -> None:
@@ -80,7 +97,19 @@ def _as_trained(folder: Path, config: Mapping[str, Any]) -> None:
     if isinstance(channels, int):
         image["num_channels"] = channels
         image["channel_def"] = {str(index): "image" for index in range(channels)}
+    if isinstance(config.get("labels"), list):  # named by the user in place of the bundle's own
+        pred = metadata["network_data_format"]["outputs"]["pred"]
+        pred["channel_def"] = {str(index): name for index, name in enumerate(config["labels"])}
+        pred["num_channels"] = len(config["labels"])
+    facts["variant"] = config.get("variant") or ""
     write_json(folder / "configs" / "metadata.json", metadata)
+
+
+def _told(datalist: str | Mapping[str, Any]) -> dict[str, Any]:
+    """What a reader of the run must know of its data."""
+    content = datalist if isinstance(datalist, Mapping) else read_json(datalist)
+    told = {key: content.get(key) for key in ("name", "scheme", "folds", "seed", "leakage")}
+    return {**told, "sha256": None if isinstance(datalist, Mapping) else sha256(datalist)}
 
 
 def _manifest(bundle_root: str | Path, config: Mapping[str, Any]) -> dict[str, Any]:

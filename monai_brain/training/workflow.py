@@ -10,8 +10,9 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import ignite.distributed as idist
 from monai.data.meta_obj import set_track_meta
 from monai.utils import set_determinism
 
@@ -26,6 +27,7 @@ from monai_brain.training.checkpoints import outcome
 
 _LOG = logging.getLogger(__name__)
 Item = dict[str, Any]
+Side = Literal["train", "validation", "test"]
 
 
 def train(
@@ -57,7 +59,9 @@ def train(
         MonaiBrainError: Whatever is wrong with the model, the data, the recipe or the run.
     """
     bundle = registry.bundle(model)
-    folder = Path(run_dir) if run_dir is not None else Path("runs") / (variant or bundle.name) / f"fold_{fold}"
+    folder = (
+        Path(run_dir) if run_dir is not None else Path("runs") / (variant or bundle.name) / f"fold_{fold}"
+    )
     settings = {
         **network_weights.variant(bundle, variant),
         "datalist": str(Path(datalist).resolve()),
@@ -82,38 +86,44 @@ def train(
     return folder
 
 
-def items(
-    datalist: str | Mapping[str, Any], fold: int, side: str, labels: Sequence[str]
-) -> list[Item]:
+def items(datalist: str | Mapping[str, Any], fold: int, side: Side, labels: Sequence[str]) -> list[Item]:
     """The images and label indices of one side of a fold, with nothing a batch cannot hold."""
-    found = datalists.part(datalist, fold, side, labels)  # type: ignore[arg-type]
-    return [
-        {"image": item["image"], "label": item["label"], "case": _case(item, datalist)} for item in found
-    ]
+    found = datalists.part(datalist, fold, side, labels)
+    return [{"image": item["image"], "label": item["label"], "case": _case(item, datalist)} for item in found]
 
 
 def judged(datalist: str | Mapping[str, Any], fold: int, labels: Sequence[str]) -> list[Item]:
     """The validation and the test items of a fold, with all that the datalist says of them."""
     found: list[Item] = []
-    for side in ("validation", "test"):
-        for item in datalists.part(datalist, fold, side, labels):  # type: ignore[arg-type]
+    sides: tuple[Side, ...] = ("validation", "test")
+    for side in sides:
+        for item in datalists.part(datalist, fold, side, labels):
             kept = {key: value for key, value in item.items() if key != "validates"}
             found.append({**kept, "fold": fold, "split": side, "case": _case(item, datalist)})
     return found
 
 
-def prepare(run_dir: str, bundle_root: str, seed: int, resume: bool) -> None:
-    """Begin the run folder with the recipe as resolved, and fix every source of chance."""
-    run_folder.begin(run_dir, bundle_root, recipe.running(), resume)
+def prepare(
+    run_dir: str, bundle_root: str, datalist: str | Mapping[str, Any], seed: int, resume: bool, device: Any
+) -> None:
+    """Begin the run folder with the recipe as resolved, and fix every source of chance.
+
+    The device is asked for so that the processes of one training have met before the first one writes.
+    """
+    if not idist.get_rank():
+        run_folder.begin(run_dir, bundle_root, recipe.running(), datalist, resume)
+    idist.barrier()
     # Metadata costs time at every operation of every epoch, and training looks at none of it.
     set_track_meta(False)
     set_determinism(seed)
-    _LOG.info("run: %s", run_dir)
+    _LOG.info("run: %s, on %s", run_dir, device)
 
 
 def conclude(run_dir: str) -> None:
     """Record how the training went; from here on the run folder is a model."""
-    run_folder.finish(run_dir, outcome(run_dir))
+    if not idist.get_rank():
+        run_folder.finish(run_dir, outcome(run_dir))
+    idist.barrier()
 
 
 def require_run(run_dir: str) -> None:
@@ -130,7 +140,9 @@ def judge(run_dir: str) -> None:
     """Compute metrics.json from the run's predictions.csv."""
     from monai_brain.evaluation.judge import evaluate, summary
 
-    metrics = evaluate(Path(run_dir) / run_folder.PREDICTIONS_FILE)
+    if idist.get_rank():
+        return
+    metrics = evaluate(Path(run_dir) / run_folder.PREDICTIONS_FILE, leakage=run_folder.leakage(run_dir))
     write_json(Path(run_dir) / run_folder.JUDGEMENT_FILE, metrics)
     _LOG.info("judged: %s\n%s", run_dir, summary(metrics))
 

@@ -140,7 +140,7 @@ class RandBrainCrop(Randomizable, BrainCrop):
         super().__init__(threshold, blur, erosions, dilations, low)
         self.margins = (int(low), int(high))
 
-    def randomize(self, data: Any = None) -> None:  # noqa: ARG002 (MONAI's signature)
+    def randomize(self, data: Any = None) -> None:
         """Draw the margin of the next cut."""
         low, high = self.margins
         self.margin = int(self.R.randint(low, high + 1))
@@ -234,7 +234,7 @@ class RandBrainCropd(Randomizable, BrainCropd):
         self.cropper.set_random_state(seed, state)
         return self
 
-    def randomize(self, data: Any = None) -> None:  # noqa: ARG002 (MONAI's signature)
+    def randomize(self, data: Any = None) -> None:
         """Draw the margin of the next cut."""
         self.cropper.randomize()
 

@@ -12,7 +12,9 @@ def register_datasets(register) -> None:  # type: ignore[no-untyped-def]
 @mb.hookimpl
 def register_writers(register) -> None:  # type: ignore[no-untyped-def]
     register("csv", "monai_brain.inference.writers:csv", help="predictions.csv, the form that evaluate reads")
-    register("jsonl", "monai_brain.inference.writers:jsonl", help="results.jsonl, one result or failure a line")
+    register(
+        "jsonl", "monai_brain.inference.writers:jsonl", help="results.jsonl, one result or failure a line"
+    )
 
 
 @mb.hookimpl
@@ -30,4 +32,6 @@ def register_exporters(register) -> None:  # type: ignore[no-untyped-def]
 
 @mb.hookimpl
 def register_commands(cli) -> None:  # type: ignore[no-untyped-def]
-    cli.add("doctor", "monai_brain.cli.doctor:run", help="what works on this machine, and what does not and why")
+    cli.add(
+        "doctor", "monai_brain.cli.doctor:run", help="what works on this machine, and what does not and why"
+    )

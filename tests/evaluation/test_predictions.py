@@ -193,22 +193,22 @@ def test_a_threshold_may_choose_another_class_than_the_most_probable():
 
 def test_the_same_case_may_stand_once_a_fold_and_variant():
     one = random_predictions(4, fold=0)
-    both = p.concatenate([one, random_predictions(4, fold=1), random_predictions(4, fold=0, variant="A")])
+    both = p.put_together([one, random_predictions(4, fold=1), random_predictions(4, fold=0, variant="A")])
     assert len(both) == 12
     with pytest.raises(DataError, match="stands twice"):
-        p.concatenate([one, random_predictions(4, seed=1, fold=0)])
+        p.put_together([one, random_predictions(4, seed=1, fold=0)])
 
 
 def test_classes_meet_by_name_when_put_together():
     one = p.Predictions(("a", "b"), ["x"], [[0.9, 0.1]], logits=[[2.0, 1.0]], label=["b"], meta={"age": "7"})
     other = p.Predictions(("b", "a"), ["y"], [[0.9, 0.1]], logits=[[2.0, 1.0]], label=["b"])
-    both = p.concatenate([one, other])
+    both = p.put_together([one, other])
     assert both.probs.tolist() == [[0.9, 0.1], [0.1, 0.9]]
     assert both.logits.tolist() == [[2.0, 1.0], [1.0, 2.0]]
     assert both.label.tolist() == [1, 1] and both.predicted.tolist() == [0, 1]
     assert both.meta["age"].tolist() == ["7", ""]
     with pytest.raises(DataError, match="same names"):
-        p.concatenate([one, p.Predictions(("a", "c"), ["y"], [[0.9, 0.1]])])
+        p.put_together([one, p.Predictions(("a", "c"), ["y"], [[0.9, 0.1]])])
 
 
 def test_where_and_subset_choose_rows():
@@ -296,7 +296,7 @@ def test_a_file_without_cases_can_be_written_and_read(tmp_path):
     found = p.read(tmp_path / "a.csv")
     assert len(found) == 0 and found.classes == CLASSES
     assert_equal(
-        p.concatenate([found, random_predictions(2, logits=False)]), random_predictions(2, logits=False)
+        p.put_together([found, random_predictions(2, logits=False)]), random_predictions(2, logits=False)
     )
 
 
@@ -332,7 +332,9 @@ def run_python(code):
 
 
 def test_reading_predictions_imports_neither_torch_nor_monai():
-    code = "import sys, monai_brain.evaluation.predictions; print(*{m.partition('.')[0] for m in sys.modules})"
+    code = (
+        "import sys, monai_brain.evaluation.predictions; print(*{m.partition('.')[0] for m in sys.modules})"
+    )
     assert not {"torch", "monai", "pandas", "pyarrow", "sklearn"} & set(run_python(code).split())
 
 

@@ -1,0 +1,62 @@
+"""The formats that can be read, told apart by a file's first bytes and never by its suffix."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from monai_brain.data import raster
+from monai_brain.data.slices import UnreadableImageError
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: how its first bytes look, and the function that reads it, named so that it loads late."""
+
+    name: str
+    begins: Callable[[bytes], bool]
+    module: str
+    function: str
+
+
+FORMATS = (
+    Format("png", lambda head: head.startswith(raster.PNG), "monai_brain.data.raster", "read_png"),
+    Format("jpeg", lambda head: head.startswith(raster.JPEG), "monai_brain.data.raster", "read_jpeg"),
+    Format(
+        "picture", lambda head: head.startswith(raster.PICTURES), "monai_brain.data.raster", "read_picture"
+    ),
+)
+_HEAD = 1024
+_TEXT = frozenset(bytes(range(32, 127)) + b"\t\n\r\x0c")
+
+
+def recognised(file: Path) -> Format:
+    """The format that the file's first bytes show; a pipe or a device is refused, never waited for.
+
+    Raises:
+        UnreadableImageError: It is no file, cannot be opened, or is of no known format.
+    """
+    try:
+        mode = file.stat().st_mode
+        if not stat.S_ISREG(mode):  # a pipe or a device could block for ever
+            what = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+            raise UnreadableImageError(file.name, "not a file", f"it is {what}; name one image file")
+        with file.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except FileNotFoundError as error:
+        raise UnreadableImageError(file.name, "missing", "there is no such file") from error
+    except PermissionError as error:
+        raise UnreadableImageError(file.name, "no permission", "the file may not be read") from error
+    except (OSError, ValueError) as error:
+        raise UnreadableImageError(file.name, "not a file", str(error.args[-1])) from error
+    for known in FORMATS:
+        if known.begins(head):
+            return known
+    if not head:
+        raise UnreadableImageError(file.name, "empty", "it has 0 bytes")
+    if not head.strip(b"\x00"):
+        raise UnreadableImageError(file.name, "not an image", "it begins with nothing but zeros")
+    what = "it is text" if _TEXT.issuperset(head) else "its first bytes are of no known format"
+    raise UnreadableImageError(file.name, "not an image", what)

@@ -1,0 +1,40 @@
+"""What many tests share: phantoms on disk, folds, and one small training."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from monai_brain.data import datalist, phantoms, splits
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # a test's figures must not hang on the machine's GPU
+
+SMALL = {"image_size": 32, "max_epochs": 2, "batch_size": 16}
+
+
+@pytest.fixture(scope="session")
+def real_images() -> Path:
+    """The folder of real images, where this machine has them."""
+    folder = os.environ.get("MONAI_BRAIN_DATA")
+    if not folder:
+        pytest.skip("MONAI_BRAIN_DATA does not name the folder of real images")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def brain_phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A datalist of 80 brain phantoms in patient-wise folds."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    written = phantoms.write("brain", folder, 80, seed=1, size=48)
+    return datalist.write(splits.split(datalist.read(written), "patient", folds=4), folder / "folds.json")
+
+
+@pytest.fixture(scope="session")
+def run(brain_phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished small training of the improved ResNet34."""
+    from monai_brain.training.workflow import train
+
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return train("brain_tumor_resnet34", brain_phantoms, 0, run_dir=folder, **SMALL)
