@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from monai_brain.errors import MonaiBrainError as MonaiBrainError
     from monai_brain.evaluation.judge import evaluate as evaluate
     from monai_brain.hookspecs import hookimpl as hookimpl
+    from monai_brain.inference.explain import explain as explain
     from monai_brain.inference.export import export as export
     from monai_brain.inference.predict import predict as predict
     from monai_brain.inference.weights import network as network
@@ -35,6 +36,7 @@ _LIGHT = {
 }
 _HEAVY = {
     "evaluate": "monai_brain.evaluation.judge",
+    "explain": "monai_brain.inference.explain",
     "export": "monai_brain.inference.export",
     "network": "monai_brain.inference.weights",
     "predict": "monai_brain.inference.predict",
