@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from monai_brain.inference.weights import network as network
     from monai_brain.registry import bundle as bundle
     from monai_brain.registry import models as models
+    from monai_brain.testing.checks import check as check
     from monai_brain.training.workflow import train as train
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ _LIGHT = {
     "models": "monai_brain.registry",
 }
 _HEAVY = {
+    "check": "monai_brain.testing.checks",
     "evaluate": "monai_brain.evaluation.judge",
     "explain": "monai_brain.inference.explain",
     "export": "monai_brain.inference.export",

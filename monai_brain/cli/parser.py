@@ -57,6 +57,7 @@ def build() -> tuple[Parser, Any]:
     _training(commands)
     _inference(commands)
     _outputs(commands)
+    _checking(commands)
     return parser, commands
 
 
@@ -187,6 +188,14 @@ def _outputs(commands: Any) -> None:
     export.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
     export.add_argument("--variant", metavar="NAME", help="one of the model's variants")
     export.add_argument("--calibration", nargs="+", metavar="INPUT", help="images that int8 is measured on")
+
+
+def _checking(commands: Any) -> None:
+    check = _command(
+        commands, "check", "whether a model meets what is asked of every model", "monai_brain.cli.check:run"
+    )
+    check.add_argument("model", metavar="MODEL|PATH", help="a name, a bundle folder or a run folder")
+    check.add_argument("--only", nargs="+", metavar="NAME", help="the names of checks; default: all")
 
 
 def _command(commands: Any, name: str, text: str, run: str | Run | None) -> argparse.ArgumentParser:
