@@ -169,13 +169,17 @@ def _inference(commands: Any) -> None:
 
 
 def _outputs(commands: Any) -> None:
-    explain = _command(commands, "explain", "maps of where the evidence lies", "monai_brain.cli.outputs:explain")
+    explain = _command(
+        commands, "explain", "maps of where the evidence lies", "monai_brain.cli.outputs:explain"
+    )
     explain.add_argument("model", metavar="MODEL", help="a name, a bundle folder or a run folder")
     explain.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders or globs")
     explain.add_argument("-o", "--output", metavar="DIR", help="default: ./runs/explain/MODEL")
     explain.add_argument("--method", choices=CAM_METHODS, default="gradcam", help="default: gradcam")
     explain.add_argument("--class", dest="target", metavar="NAME", help="default: the predicted class")
-    explain.add_argument("--layer", metavar="L", help="a dotted name, for example layer4.1; default: the bundle's")
+    explain.add_argument(
+        "--layer", metavar="L", help="a dotted name, for example layer4.1; default: the bundle's"
+    )
     explain.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
     explain.add_argument("--device", metavar="NAME", help="cuda or cpu; default: the GPU where there is one")
     export = _command(commands, "export", "a model for other programs", "monai_brain.cli.outputs:export")
