@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -28,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
+    # Whichever reader a recipe names, MONAI's LoadImage warns that another of its readers finds no GPU codec.
+    warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
     try:
         options = parse(arguments)
         status = options.run(options)
