@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from monai_brain.registry import bundle as bundle
     from monai_brain.registry import models as models
     from monai_brain.reporting.page import report as report
+    from monai_brain.testing.checks import check as check
     from monai_brain.training.workflow import train as train
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ _LIGHT = {
     "models": "monai_brain.registry",
 }
 _HEAVY = {
+    "check": "monai_brain.testing.checks",
     "evaluate": "monai_brain.evaluation.judge",
     "explain": "monai_brain.inference.explain",
     "export": "monai_brain.inference.export",

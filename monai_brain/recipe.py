@@ -142,7 +142,10 @@ def failure(error: BaseException) -> MonaiBrainError | None:
 
 
 def _is_setting(value: Any) -> bool:
-    return isinstance(value, str | int | float | bool) or value is None
+    """A value that means the same in any recipe, unlike a reference or an expression."""
+    if isinstance(value, str):
+        return not value.startswith(("$", "@", "%"))
+    return isinstance(value, int | float) or value is None
 
 
 def _ids(content: Any, above: str = "") -> list[str]:

@@ -57,6 +57,7 @@ def build() -> tuple[Parser, Any]:
     _training(commands)
     _inference(commands)
     _outputs(commands)
+    _checking(commands)
     return parser, commands
 
 
@@ -168,13 +169,17 @@ def _inference(commands: Any) -> None:
 
 
 def _outputs(commands: Any) -> None:
-    explain = _command(commands, "explain", "maps of where the evidence lies", "monai_brain.cli.outputs:explain")
+    explain = _command(
+        commands, "explain", "maps of where the evidence lies", "monai_brain.cli.outputs:explain"
+    )
     explain.add_argument("model", metavar="MODEL", help="a name, a bundle folder or a run folder")
     explain.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders or globs")
     explain.add_argument("-o", "--output", metavar="DIR", help="default: ./runs/explain/MODEL")
     explain.add_argument("--method", choices=CAM_METHODS, default="gradcam", help="default: gradcam")
     explain.add_argument("--class", dest="target", metavar="NAME", help="default: the predicted class")
-    explain.add_argument("--layer", metavar="L", help="a dotted name, for example layer4.1; default: the bundle's")
+    explain.add_argument(
+        "--layer", metavar="L", help="a dotted name, for example layer4.1; default: the bundle's"
+    )
     explain.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
     explain.add_argument("--device", metavar="NAME", help="cuda or cpu; default: the GPU where there is one")
     export = _command(commands, "export", "a model for other programs", "monai_brain.cli.outputs:export")
@@ -192,6 +197,14 @@ def _outputs(commands: Any) -> None:
     report.add_argument("-o", "--output", metavar="FILE", help="default: report.html in the run folder")
     report.add_argument("--split", metavar="NAME", help="what is measured; default: test where there is one")
     report.add_argument("--no-images", dest="images", action="store_false", help="leave the images out")
+
+
+def _checking(commands: Any) -> None:
+    check = _command(
+        commands, "check", "whether a model meets what is asked of every model", "monai_brain.cli.check:run"
+    )
+    check.add_argument("model", metavar="MODEL|PATH", help="a name, a bundle folder or a run folder")
+    check.add_argument("--only", nargs="+", metavar="NAME", help="the names of checks; default: all")
 
 
 def _command(commands: Any, name: str, text: str, run: str | Run | None) -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from monai_brain.data import raster
+from monai_brain.data import figshare, raster, volumes
 from monai_brain.data.slices import UnreadableImageError
 
 
@@ -21,12 +21,27 @@ class Format:
     function: str
 
 
+def _looks_like_bare_dicom(head: bytes) -> bool:
+    """Whether the first element is one of the groups 2 or 8, with an even and plausible length."""
+    explicit = head[4:6].isalpha() and head[4:6].isupper()
+    length = int.from_bytes(head[6:8] if explicit else head[4:8], "little")
+    return (
+        head[:2] in (b"\x08\x00", b"\x02\x00") and head[3:4] == b"\x00" and length % 2 == 0 and length < 1024
+    )
+
+
+_DATA = "monai_brain.data"
+# A DICOM file may wear the first bytes of another format in its preamble: it comes first.
 FORMATS = (
-    Format("png", lambda head: head.startswith(raster.PNG), "monai_brain.data.raster", "read_png"),
-    Format("jpeg", lambda head: head.startswith(raster.JPEG), "monai_brain.data.raster", "read_jpeg"),
-    Format(
-        "picture", lambda head: head.startswith(raster.PICTURES), "monai_brain.data.raster", "read_picture"
-    ),
+    Format("dicom", lambda head: head[128:132] == b"DICM", f"{_DATA}.dicom", "read_dicom"),
+    Format("png", lambda head: head.startswith(raster.PNG), f"{_DATA}.raster", "read_png"),
+    Format("jpeg", lambda head: head.startswith(raster.JPEG), f"{_DATA}.raster", "read_jpeg"),
+    Format("picture", lambda head: head.startswith(raster.PICTURES), f"{_DATA}.raster", "read_picture"),
+    Format("nrrd", lambda head: head.startswith(b"NRRD000"), f"{_DATA}.volumes", "read_nrrd"),
+    Format("nifti", volumes.is_nifti, f"{_DATA}.volumes", "read_nifti"),
+    Format("metaimage", volumes.is_meta_image, f"{_DATA}.volumes", "read_meta_image"),
+    Format("mat", figshare.is_mat, f"{_DATA}.figshare", "read_mat"),
+    Format("dicom", _looks_like_bare_dicom, f"{_DATA}.dicom", "refuse_bare"),
 )
 _HEAD = 1024
 _TEXT = frozenset(bytes(range(32, 127)) + b"\t\n\r\x0c")

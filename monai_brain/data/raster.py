@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from monai_brain.data.slices import UnreadableImageError, check_size, luminance
+from monai_brain.data.slices import Options, Slice, UnreadableImageError, check_size, luminance
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
@@ -36,14 +36,14 @@ class _Jpeg:
     scan: int
 
 
-def read_png(path: Path) -> np.ndarray:
+def read_png(path: Path, options: Options) -> Slice:
     """The (H, W) grey image of a PNG, uint8 or uint16 as stored; 1, 2 and 4 bits spread over 0..255."""
     content = path.read_bytes()
     exif = _check_png(path, content)
-    return _turned(_grey(_decoded(path, content, cv2.IMREAD_UNCHANGED)), exif)
+    return _turned(_grey(_decoded(path, content, cv2.IMREAD_UNCHANGED)), exif), {}
 
 
-def read_jpeg(path: Path) -> np.ndarray:
+def read_jpeg(path: Path, options: Options) -> Slice:
     """The (H, W) uint8 grey image of a JPEG: its luminance component, turned as EXIF says."""
     content = path.read_bytes()
     header = _jpeg_header(path, content)
@@ -54,12 +54,12 @@ def read_jpeg(path: Path) -> np.ndarray:
     if content.find(b"\xff\xd9", header.scan) < 0:
         raise UnreadableImageError(path.name, "truncated", "the end of the image is missing")
     if header.components == 4:
-        return read_picture(path)
+        return read_picture(path, options)
     flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-    return _turned(_grey(_decoded(path, content, flags)), header.exif)
+    return _turned(_grey(_decoded(path, content, flags)), header.exif), {}
 
 
-def read_picture(path: Path) -> np.ndarray:
+def read_picture(path: Path, options: Options) -> Slice:
     """The (H, W) grey image of a GIF, BMP, TIFF, PGM, PPM or CMYK JPEG of one frame."""
     from PIL import Image, ImageOps
 
@@ -71,11 +71,11 @@ def read_picture(path: Path) -> np.ndarray:
         upright = ImageOps.exif_transpose(picture)
         if upright.mode in ("L", "I", "F") or upright.mode.startswith("I;16"):
             array = np.asarray(upright)
-            return array.astype(array.dtype.newbyteorder("="))
+            return array.astype(array.dtype.newbyteorder("=")), {}
         if upright.mode == "1":
-            return np.asarray(upright.convert("L"))
+            return np.asarray(upright.convert("L")), {}
         transparent = upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info
-        return luminance(np.asarray(upright.convert("RGBA" if transparent else "RGB")), "RGB")
+        return luminance(np.asarray(upright.convert("RGBA" if transparent else "RGB")), "RGB"), {}
 
 
 def _decoded(path: Path, content: bytes, flags: int) -> np.ndarray:

@@ -110,7 +110,7 @@ def _checked_item(item: object, labels: Sequence[str], folder: Path, where: str)
         )
     if fold in validates:
         raise DataError(f"{where}: is tested and validates in the same fold {fold}")
-    ids = {key: _identity(item.get(key), f"{where}: {key}") for key in ("patient_id", "group")}
+    ids = {key: _known_id(item.get(key), f"{where}: {key}") for key in ("patient_id", "group")}
     absolute = os.path.normpath(folder / Path(image))
     places = {"fold": fold, "validates": list(validates)}
     return {**item, "image": absolute, "label": index, "class_name": class_name, **ids, **places}
@@ -120,7 +120,7 @@ def _whole(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= 0
 
 
-def _identity(value: object, where: str) -> str | None:
+def _known_id(value: object, where: str) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +13,23 @@ from monai_brain.errors import DataError
 
 # Above any detector and any scanner; below what fills the memory of a small machine.
 MAX_PIXELS = 64 * 2**20
+
+Slice = tuple[np.ndarray, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a caller may choose; each format heeds what concerns it.
+
+    Attributes:
+        frame: The frame of a multi-frame image, or the slice of a volume, counting from 1.
+        force: Read DICOM without its preamble.
+        voi: Apply DICOM's VOI LUT or window; None does so for radiographs only.
+    """
+
+    frame: int | None = None
+    force: bool = False
+    voi: bool | None = None
 
 
 class UnreadableImageError(DataError):

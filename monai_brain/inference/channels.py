@@ -10,6 +10,7 @@ from torch import nn
 from monai_brain.errors import ModelError
 
 GREY, COLOUR = 1, 3
+BATCH_COUNTER = "num_batches_tracked"
 
 
 def adapt_input_channels(
@@ -29,10 +30,9 @@ def adapt_input_channels(
         ModelError: A weight is missing, unknown, or differs by more than the input channels.
     """
     wanted = {name: value.shape for name, value in network.state_dict().items()}
-    for what, names in (
-        ("lack", wanted.keys() - state_dict.keys()),
-        ("add", state_dict.keys() - wanted.keys()),
-    ):
+    # Old files lack the counters of BatchNorm; torch then keeps the network's own, and so do we.
+    missing = {name for name in wanted.keys() - state_dict.keys() if not name.endswith(BATCH_COUNTER)}
+    for what, names in (("lack", missing), ("add", state_dict.keys() - wanted.keys())):
         if names:
             first = min(names)
             raise ModelError(

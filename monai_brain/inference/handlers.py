@@ -78,12 +78,13 @@ class SavePredictions:
         self._cases, self._scores = [], []
 
     def _collect(self, engine: Engine) -> None:
-        output = engine.state.output
-        batch = [output] if isinstance(output, dict) else output  # a list once MONAI has decollated it
-        for part in batch:
+        # One dict for the batch, or a list of dicts, one an item, once MONAI has decollated it.
+        output, batch = engine.state.output, engine.state.batch
+        for part in [output] if isinstance(output, dict) else output:
             scores = part[self.logits].detach().float().cpu().numpy()
             self._scores.append(scores.reshape(-1, len(self.labels)))
-        self._cases += [str(case) for case in engine.state.batch["case"]]
+        cases = batch["case"] if isinstance(batch, dict) else [item["case"] for item in batch]
+        self._cases += [str(case) for case in cases]
 
     def _write(self, engine: Engine) -> None:
         if idist.get_rank():

@@ -85,7 +85,7 @@ class ActivationMaps:
         """Let gradients begin at the layer, so that nothing below it is kept; gives its outputs' shapes."""
         shapes: list[tuple[int, ...]] = []
 
-        def hook(module: nn.Module, given: Any, output: Any) -> Any:  # noqa: ARG001  torch's signature
+        def hook(module: nn.Module, given: Any, output: Any) -> Any:
             shapes.append(tuple(getattr(output, "shape", ())))
             return output.detach().requires_grad_().clone()
 

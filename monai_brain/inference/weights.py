@@ -157,15 +157,14 @@ def start(network: torch.nn.Module, weights: str, bundle_root: str | os.PathLike
     """
     if weights == "scratch":
         return network
+    bundle = Bundle.at(bundle_root)
     if weights == "imagenet":
-        fetch = getattr(network, "load_imagenet", None)
-        if fetch is None:
+        if not bundle.facts.get("imagenet"):
             raise ConfigurationError(
-                f"{type(network).__name__} has no ImageNet weights. Start from scratch, or name a file."
+                f"{bundle.name} has no ImageNet weights. Start from scratch or name a file."
             )
-        fetch()
-        return network
-    load(network, *locate(Bundle.at(bundle_root), weights))
+        return network  # its network_def has seen to it
+    load(network, *locate(bundle, weights))
     return network
 
 

@@ -32,15 +32,14 @@ class KeepBestAndLast:
         evaluator: Engine,
         network: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
-        lr_scheduler: Any,
+        lr_scheduler: Any = None,
+        stop: Any = None,
         resume: bool = False,
     ) -> None:
+        """`stop` is the StopEarly of the recipe, where it has one: its count is part of the state."""
         self.run_dir, self.evaluator, self.resume = Path(run_dir), evaluator, resume
-        self.parts: dict[str, Any] = {
-            "network": network,
-            "optimizer": optimizer,
-            "lr_scheduler": lr_scheduler,
-        }
+        parts = {"network": network, "optimizer": optimizer, "lr_scheduler": lr_scheduler, "stop": stop}
+        self.parts: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
         self.best: float | None = None
         self.best_epoch = 0
         self._validated = False

@@ -14,6 +14,7 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from ignite.handlers import EarlyStopping
 from monai.data.utils import set_rnd
 from monai.engines.utils import IterationEvents
 from tqdm import tqdm
@@ -74,6 +75,34 @@ class RefuseNonFiniteLoss:
             "the weights before it are kept. Lower learning_rate, or look at the batch: "
             f"{', '.join(cases[:8])}{', ...' if len(cases) > 8 else ''}."
         )
+
+
+class StopEarly:
+    """End the training after so many validations in a row without any gain in accuracy.
+
+    Ignite's EarlyStopping, hung on the evaluator by the trainer's list of handlers: an evaluator that
+    named the trainer would close a circle of references in the recipe.
+    """
+
+    def __init__(self, evaluator: Engine, epochs: int) -> None:
+        self.evaluator, self.epochs = evaluator, int(epochs)
+        self._counter: EarlyStopping | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Count the validations of this training."""
+        self._counter = EarlyStopping(
+            self.epochs, lambda evaluator: evaluator.state.metrics["accuracy"], engine
+        )
+        self.evaluator.add_event_handler(Events.COMPLETED, self._counter)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The count so far and the best accuracy."""
+        return dict(self._counter.state_dict()) if self._counter is not None else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on counting from there."""
+        if self._counter is not None:
+            self._counter.load_state_dict(state)
 
 
 class NonFiniteLossError(MonaiBrainError):

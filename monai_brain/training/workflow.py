@@ -19,7 +19,7 @@ from monai.utils import set_determinism
 from monai_brain import recipe, registry
 from monai_brain.bundles import Bundle
 from monai_brain.data import datalist as datalists
-from monai_brain.errors import ConfigurationError
+from monai_brain.errors import ConfigurationError, UnknownNameError
 from monai_brain.files import write_json
 from monai_brain.inference import weights as network_weights
 from monai_brain.training import run_folder
@@ -90,6 +90,19 @@ def items(datalist: str | Mapping[str, Any], fold: int, side: Side, labels: Sequ
     """The images and label indices of one side of a fold, with nothing a batch cannot hold."""
     found = datalists.part(datalist, fold, side, labels)
     return [{"image": item["image"], "label": item["label"], "case": _case(item, datalist)} for item in found]
+
+
+def copied(items: Sequence[Item], copies: Mapping[str, int], labels: Sequence[str]) -> list[Item]:
+    """The items with those of each named class repeated so many times, to be augmented differently.
+
+    Raises:
+        UnknownNameError: A class that the model does not know.
+    """
+    for name in copies:
+        if name not in labels:
+            raise UnknownNameError("class in copies", name, labels)
+    times = [int(copies.get(name, 1)) for name in labels]
+    return [item for item in items for _ in range(times[item["label"]])]
 
 
 def judged(datalist: str | Mapping[str, Any], fold: int, labels: Sequence[str]) -> list[Item]:

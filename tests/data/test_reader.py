@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
 import pickle
+import pkgutil
 import struct
 import zlib
 from pathlib import Path
@@ -14,7 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_brain.data import reader
 from monai_brain.data.reader import SliceReader, read_slice
 from monai_brain.data.slices import UnreadableImageError
 from monai_brain.errors import DataError
@@ -365,10 +366,25 @@ def test_monais_savers_take_the_result(save, tmp_path):
     assert np.asarray(Image.open(saved)).size == GREY.size
 
 
-def test_no_public_name_is_one_of_monais():
-    import monai.data
+def test_the_reader_travels_to_spawned_workers():
+    assert pickle.loads(pickle.dumps(SliceReader(frame=2))).options.frame == 2
 
-    public = {
-        name for name, what in vars(reader).items() if getattr(what, "__module__", "") == reader.__name__
-    }
-    assert not public & set(dir(monai.data))
+
+def test_no_name_of_these_rooms_is_one_that_monai_finds():
+    """MONAI looks for a bare `_target_` in every loaded module whose name begins with "monai"."""
+    from monai.bundle import ComponentLocator
+
+    import monai_brain.data
+    import monai_brain.transforms
+
+    locator = ComponentLocator()
+    locator.get_component_module_name("Resize")
+    theirs = {name for name, where in locator._components_table.items() if where[0].startswith("monai.")}
+    assert "LoadImaged" in theirs
+    for room in (monai_brain.data, monai_brain.transforms):
+        for found in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
+            module = importlib.import_module(found.name)
+            ours = {
+                name for name, what in vars(module).items() if getattr(what, "__module__", "") == found.name
+            }
+            assert not ours & theirs

@@ -11,9 +11,8 @@ from monai_brain.inference.channels import adapt_input_channels
 
 TORCHVISION = {
     "resnet18": "conv1",
-    "densenet121": "features.conv0",
+    "shufflenet_v2_x0_5": "conv1.0",
     "mobilenet_v3_small": "features.0.0",
-    "convnext_tiny": "features.0.0",
     "squeezenet1_1": "features.0",
 }
 
@@ -59,7 +58,7 @@ def test_improved_resnet34_both_ways(multi_scale_stem):
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvision_networks_both_ways(name):
-    x = grey(1, 1, 64, 64).double()
+    x = grey(1, 1, 32, 32).double()
     one, three = (from_torchvision(name, channels).double() for channels in (1, 3))
     one.load_state_dict(adapt_input_channels(three.state_dict(), one))
     assert worst_difference(one, three, x) < 1e-10
@@ -99,6 +98,13 @@ def test_fitting_weights_come_back_as_they_are():
     given = net.state_dict()
     adapted = adapt_input_channels(given, net)
     assert all(adapted[name] is given[name] for name in given)
+
+
+def test_counters_of_batches_may_be_missing():
+    one = improved(1)
+    given = {n: v for n, v in improved(3).state_dict().items() if not n.endswith("num_batches_tracked")}
+    one.load_state_dict(adapt_input_channels(given, one))
+    assert worst_difference(one, improved(3), grey(1, 1, 64, 64)) < 1e-6
 
 
 def test_a_kernel_of_half_precision_stays_so():

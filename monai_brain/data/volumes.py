@@ -1,0 +1,154 @@
+"""Slices of NIfTI, NRRD and MetaImage files, laid out as a DICOM viewer would show them."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from monai_brain.data.slices import MAX_PIXELS, Options, Slice, UnreadableImageError, check_size
+from monai_brain.errors import MissingExtraError
+
+_MAGIC_AT, _NIFTI_HEAD = 344, 540
+# Which way columns and rows run on the screen, by the axis that looks out of it (LPS, toward +):
+# sagittal: posterior, then down; coronal and axial: to the patient's left, then down or posterior.
+_SCREEN = {0: ((1, 1), (2, -1)), 1: ((0, 1), (2, -1)), 2: ((0, 1), (1, 1))}
+
+
+def is_nifti(head: bytes) -> bool:
+    """Whether a file begins like NIfTI-1 or NIfTI-2, compressed or not."""
+    if head.startswith(b"\x1f\x8b"):
+        try:
+            head = zlib.decompressobj(wbits=31).decompress(head, _NIFTI_HEAD)
+        except zlib.error:
+            return False
+    return head[_MAGIC_AT : _MAGIC_AT + 3] in (b"n+1", b"ni1") or head[4:7] in (b"n+2", b"ni2")
+
+
+def is_meta_image(head: bytes) -> bool:
+    """Whether a file begins like the text header of a MetaImage."""
+    return head.split(b"=", 1)[0].strip() in (b"ObjectType", b"NDims", b"Comment")
+
+
+def read_nifti(path: Path, options: Options) -> Slice:
+    """A slice of a NIfTI file, with its slope and intercept applied; ITK reads NaN as 0 there."""
+    if path.name.endswith(".gz"):
+        _check_gzip(path)
+    return _read(path, options, "NiftiImageIO")
+
+
+def read_nrrd(path: Path, options: Options) -> Slice:
+    """A slice of a NRRD file."""
+    return _read(path, options, "NrrdImageIO")
+
+
+def read_meta_image(path: Path, options: Options) -> Slice:
+    """A slice of a MetaImage file (.mha, .mhd)."""
+    return _read(path, options, "MetaImageIO")
+
+
+def _check_gzip(path: Path) -> None:
+    """Refuse a cut or damaged file: ITK fills what is missing with zeros."""
+    try:
+        with gzip.open(path) as stream:
+            left = 16 * MAX_PIXELS
+            while left > 0 and (part := stream.read(1 << 20)):
+                left -= len(part)
+    except EOFError as error:
+        raise UnreadableImageError(path.name, "truncated", "the compressed data end too early") from error
+    except (OSError, zlib.error) as error:
+        raise UnreadableImageError(path.name, "damaged", "the compressed data are broken") from error
+
+
+def _read(path: Path, options: Options, kind: str) -> Slice:
+    try:
+        import itk
+    except ImportError as error:
+        raise MissingExtraError("itk", "dicom") from error
+    try:
+        header = getattr(itk, kind).New()
+        header.SetFileName(str(path))
+        header.ReadImageInformation()
+        size = [int(header.GetDimensions(axis)) for axis in range(header.GetNumberOfDimensions())]
+        components = int(header.GetNumberOfComponents())
+    except Exception as error:  # ITK raises RuntimeError with a page of its own
+        raise UnreadableImageError(path.name, "damaged", "the header cannot be read by ITK") from error
+    _check(path, size, components)
+    index = _index(path, size, options.frame)
+    try:
+        image = itk.imread(str(path), imageio=getattr(itk, kind).New())
+        array = np.array(itk.array_view_from_image(image))
+        turn = np.array(itk.array_from_matrix(image.GetDirection()), float)
+    except Exception as error:
+        raise UnreadableImageError(path.name, "truncated", "the pixels cannot be read by ITK") from error
+    plane = array.reshape(-1, *array.shape[-2:])[index]
+    directions = np.eye(3)
+    count = min(3, len(turn))
+    directions[:count, :count] = turn[:count, :count]
+    return upright(plane, directions), {"frame": index + 1}
+
+
+def _check(path: Path, size: list[int], components: int) -> None:
+    if components != 1:
+        raise UnreadableImageError(path.name, "unsupported", f"{components} values a pixel; one is expected")
+    if len(size) < 2 or (len(size) > 3 and any(number != 1 for number in size[3:])):
+        raise UnreadableImageError(
+            path.name, "unsupported", f"it has the shape {size}; 2 or 3 axes are expected"
+        )
+    check_size(path, size[1], size[0])
+    check_size(path, size[1] * int(np.prod(size[2:])), size[0], 16 * MAX_PIXELS)
+    if path.suffix.lower() == ".nii" and path.stat().st_size < _claimed(path, int(np.prod(size))):
+        raise UnreadableImageError(path.name, "truncated", "it is shorter than its header claims")
+
+
+def _claimed(path: Path, pixels: int) -> int:
+    """How long an uncompressed NIfTI file must be; ITK fills with zeros what is cut off."""
+    with path.open("rb") as stream:
+        head = stream.read(_NIFTI_HEAD)
+    order = "<" if int.from_bytes(head[:4], "little") in (348, 540) else ">"
+    if struct.unpack_from(order + "i", head)[0] == 540:
+        (offset,), (bits,) = (
+            struct.unpack_from(order + "q", head, 168),
+            struct.unpack_from(order + "h", head, 14),
+        )
+    else:
+        (offset,), (bits,) = (
+            struct.unpack_from(order + "f", head, 108),
+            struct.unpack_from(order + "h", head, 72),
+        )
+    return int(offset) + pixels * int(bits) // 8
+
+
+def _index(path: Path, size: list[int], wanted: int | None) -> int:
+    slices = size[2] if len(size) > 2 else 1
+    if wanted is None and slices > 1:
+        raise UnreadableImageError(
+            path.name, "several frames", f"it holds {slices}; choose one, counting from 1"
+        )
+    if wanted is not None and not 1 <= wanted <= slices:
+        raise UnreadableImageError(path.name, "no such frame", f"frame {wanted} of {slices}, counting from 1")
+    return (wanted or 1) - 1
+
+
+def upright(plane: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """The slice turned and mirrored to how a viewer shows it: front or head up, patient's right at left.
+
+    Args:
+        plane: (second axis, first axis), as the file stores it.
+        directions: (3, 3); column k is where the file's axis k runs, in LPS.
+    """
+    out = int(np.abs(directions[:, 2]).argmax())
+    across, down = _SCREEN[out]
+    first = int(np.abs(np.where(np.arange(3) == out, 0, directions[:, 0])).argmax())
+    if first == across[0]:
+        column_axis, row_axis = 0, 1
+    else:
+        plane, column_axis, row_axis = plane.T, 1, 0
+    if directions[across[0], column_axis] * across[1] < 0:
+        plane = plane[:, ::-1]
+    if directions[down[0], row_axis] * down[1] < 0:
+        plane = plane[::-1]
+    return np.ascontiguousarray(plane)
