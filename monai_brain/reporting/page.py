@@ -23,10 +23,11 @@ from monai_brain.files import read_json, whole
 from monai_brain.reporting import plots, tables, words
 from monai_brain.reporting.markup import Markup, joined, tag, text
 from monai_brain.reporting.pictures import pictures
+from monai_brain.training.run_folder import MANIFEST_FILE, METRICS_FILE, PREDICTIONS_FILE, leakage
 
 MOST_PICTURES = 1000
 REPORT_FILE = "report.html"
-_PREDICTIONS, _EPOCHS, _MANIFEST = "predictions.csv", "metrics.csv", "manifest.json"
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src"
 _LEAKAGE = "Leakage"  # how the judge's note on it begins
 
 
@@ -58,9 +59,10 @@ def report(
     """
     source = Path(run)
     folder = source if source.is_dir() else source.parent
-    file = source / _PREDICTIONS if source.is_dir() else source
+    file = source / PREDICTIONS_FILE if source.is_dir() else source
     predictions = read(file)
-    metrics = evaluate(predictions, split=split, draws=draws, seed=seed)
+    told = leakage(folder) if source.is_dir() else None
+    metrics = evaluate(predictions, split=split, leakage=told, draws=draws, seed=seed)
     shown = pictures(predictions, folder, MOST_PICTURES) if images else {}
     page = _page(folder, predictions, metrics, shown)
     target = Path(path) if path is not None else folder / REPORT_FILE
@@ -80,7 +82,7 @@ def _page(
     hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     sections = {
         "title": text(f"Report on {name}"),
-        "policy": f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hashed}'",
+        "policy": f"{_POLICY} 'sha256-{hashed}'",
         "style": _asset("page.css"),
         "script": script,
         "disclaimer": text(disclaimer),
@@ -103,11 +105,18 @@ def _figures(metrics: Mapping[str, Any]) -> Markup:
         + ("groups of images that belong together" if metrics["cases"]["groups"] else "images")
         + "."
     )
-    parts = [tag("p", how), tables.overall(metrics), tag("h3", "By class"), tables.per_class(metrics["by_case"])]
+    parts = [
+        tag("p", how),
+        tables.overall(metrics),
+        tag("h3", "By class"),
+        tables.per_class(metrics["by_case"]),
+    ]
     matrices = [tables.confusion(metrics["by_case"], metrics["classes"], "images")]
     if metrics["by_patient"] is not None:
         patients = metrics["by_patient"]
-        matrices.append(tables.confusion(patients, metrics["classes"], f"patients: {patients['rule_in_words']}"))
+        matrices.append(
+            tables.confusion(patients, metrics["classes"], f"patients: {patients['rule_in_words']}")
+        )
     parts += [tag("h3", "Confusion"), tag("div", *matrices, class_="side")]
     subgroups = tables.subgroups(metrics)
     if subgroups:
@@ -121,11 +130,11 @@ def _curves(folder: Path, metrics: Mapping[str, Any]) -> Markup:
     says = f"Calibration error {found['expected_calibration_error']:.3f}, Brier score {found['brier']:.3f}."
     if after is not None:
         says += (
-            f" With temperatures fitted on the validation images: {after['expected_calibration_error']:.3f} and "
-            f"{after['brier']:.3f}."
+            " With temperatures fitted on the validation images: "
+            f"{after['expected_calibration_error']:.3f} and {after['brier']:.3f}."
         )
     charts = [plots.reliability(found["reliability"])]
-    epochs = _epochs(folder / _EPOCHS)
+    epochs = _epochs(folder / METRICS_FILE)
     for title, columns in (
         ("Loss", {"loss": "training"}),
         ("Accuracy", {"train_accuracy": "training", "validation_accuracy": "validation"}),
@@ -159,7 +168,9 @@ def _cases(predictions: Predictions, shown: Mapping[int, str]) -> Markup:
 def _leakage(metrics: Mapping[str, Any]) -> Markup:
     if not metrics["leakage"]:
         return Markup("")
-    says = [note for note in metrics["notes"] if note.startswith(_LEAKAGE)] or [f"{_LEAKAGE}: {metrics['leakage']}."]
+    says = [note for note in metrics["notes"] if note.startswith(_LEAKAGE)] or [
+        f"{_LEAKAGE}: {metrics['leakage']}."
+    ]
     return tag("p", *says, class_="leakage", role="alert")
 
 
@@ -171,7 +182,11 @@ def _notes(metrics: Mapping[str, Any]) -> Markup:
 def _manifest_section(
     manifest: Mapping[str, Any], metrics: Mapping[str, Any], bundle: Bundle | None
 ) -> Markup:
-    model = {"model": metrics["model"], "variant": metrics["variant"], "weights_sha256": metrics["weights_sha256"]}
+    model = {
+        "model": metrics["model"],
+        "variant": metrics["variant"],
+        "weights_sha256": metrics["weights_sha256"],
+    }
     if bundle is not None:
         model |= {key: bundle.facts.get(key) for key in ("summary", "parameters", "licence", "paper")}
     parts = [tag("h3", "Model"), tables.facts(model)]
@@ -182,7 +197,7 @@ def _manifest_section(
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / _MANIFEST
+    path = folder / MANIFEST_FILE
     content = read_json(path) if path.is_file() else {}
     return content if isinstance(content, dict) else {}
 

@@ -51,4 +51,3 @@ def picture(file: Path) -> str | None:
     small[top : top + size[1], left : left + size[0]] = cv2.resize(grey, size, interpolation=way).round()
     done, encoded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}" if done else None
-

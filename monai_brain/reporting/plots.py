@@ -10,7 +10,7 @@ from typing import Any
 from monai_brain.reporting.markup import Markup, joined, tag
 
 WIDTH, HEIGHT = 420, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 12, 12, 44
 _TICKS = 5
 
 Points = Sequence[tuple[float, float]]
@@ -64,7 +64,8 @@ def training(title: str, lines: Sequence[Line]) -> Markup:
         return Markup("")
     first, last = min(x for x, _ in points), max(x for x, _ in points)
     low, high = min(0.0, *(y for _, y in points)), max(y for _, y in points)
-    axes = _Axes((first, max(last, first + 1)), (low, _round_up(high) if high > low else low + 1))
+    top = _round_up(high) if high > 0 else 0.0 if low < 0 else 1.0
+    axes = _Axes((first, max(last, first + 1)), (low, top))
     return _picture(title, axes, "epoch", title.lower(), lines, [])
 
 
@@ -129,7 +130,10 @@ def _steps(low: float, high: float) -> list[float]:
     if high - low <= 1:
         return [round(low + (high - low) * step / _TICKS, 3) for step in range(_TICKS + 1)]
     size = next(
-        digit * 10**power for power in range(9) for digit in (1, 2, 5) if (high - low) / (digit * 10**power) <= 6
+        digit * 10**power
+        for power in range(9)
+        for digit in (1, 2, 5)
+        if (high - low) / (digit * 10**power) <= 6
     )
     first = math.ceil(low / size) * size
     return [first + index * size for index in range(int((high - first) // size) + 1)]
@@ -138,4 +142,6 @@ def _steps(low: float, high: float) -> list[float]:
 def _round_up(value: float) -> float:
     """The next number of one or two digits at or above a positive one."""
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * power >= value * 0.999)
+    return next(
+        step * power for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * power >= value * 0.999
+    )

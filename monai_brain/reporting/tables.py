@@ -37,9 +37,7 @@ PER_CLASS = {
 
 def table(header: Sequence[object], rows: Iterable[Sequence[object]], **attributes: object) -> Markup:
     """A table whose first column names the rows."""
-    body = [
-        tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows
-    ]
+    body = [tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows]
     head = tag("tr", *(tag("th", cell, scope="col") for cell in header))
     return tag("div", tag("table", tag("thead", head), tag("tbody", *body), **attributes), class_="scroll")
 
@@ -57,7 +55,7 @@ def overall(metrics: Metrics) -> Markup:
         if folds:
             cells.append(_spread(folds["mean"][name], folds["standard_deviation"][name]))
         rows.append(cells)
-    return table(header, rows)
+    return table(header, rows, class_="overall")
 
 
 def per_class(unit: Metrics) -> Markup:
@@ -72,7 +70,11 @@ def per_class(unit: Metrics) -> Markup:
 def subgroups(metrics: Metrics) -> Markup:
     """Accuracy and macro F1 of each value of each column that was measured apart; empty without any."""
     rows = [
-        [f"{column}: {value}", part["cases"], *(figure(part["overall"][key]) for key in ("accuracy", "macro_f1"))]
+        [
+            f"{column}: {value}",
+            part["cases"],
+            *(figure(part["overall"][key]) for key in ("accuracy", "macro_f1")),
+        ]
         for column, values in metrics["subgroups"].items()
         for value, part in values.items()
     ]
@@ -91,7 +93,9 @@ def confusion(unit: Metrics, classes: Sequence[str], caption: str) -> Markup:
             kind = "right" if column == index else "wrong"
             cells.append(tag("td", shown, class_=f"share {kind}", style=f"--share:{share:.4f}"))
         rows.append(tag("tr", tag("th", name, scope="row"), *cells))
-    head = tag("tr", tag("th", "true \\ named", scope="col"), *(tag("th", one, scope="col") for one in classes))
+    head = tag(
+        "tr", tag("th", "true \\ named", scope="col"), *(tag("th", one, scope="col") for one in classes)
+    )
     inside = joined(tag("caption", caption), tag("thead", head), tag("tbody", *rows))
     return tag("div", tag("table", inside, class_="confusion"), class_="scroll")
 
@@ -106,7 +110,9 @@ def cases(predictions: Predictions, pictures: Mapping[int, str]) -> Markup:
     ]
     rows = [_case(predictions, index, pictures.get(index)) for index in range(len(predictions))]
     return tag(
-        "div", tag("table", tag("thead", tag("tr", *header)), tag("tbody", *rows), id="cases"), class_="scroll"
+        "div",
+        tag("table", tag("thead", tag("tr", *header)), tag("tbody", *rows), id="cases"),
+        class_="scroll",
     )
 
 

@@ -14,11 +14,16 @@ def summary(metrics: Metrics, manifest: Metrics) -> list[str]:
     counts = by_case["confusion_matrix"]["counts"]
     cases, classes = metrics["cases"]["measured"], list(metrics["classes"])
     right = sum(counts[index][index] for index in range(len(classes)))
+    level = f"{metrics['interval']['level']:.0%}"
     split = f"{metrics['split']} " if metrics["split"] else ""
-    says = [f"Of {cases} {split}images the model named the right class for {right}: {_accuracy(by_case)}."]
+    says = [
+        f"Of {cases} {split}images the model named the right class for {right}, {_accuracy(by_case, level)}."
+    ]
     if metrics["by_patient"] is not None:
         patients = metrics["by_patient"]
-        says.append(f"Of {patients['cases']} patients it named the right class for {_accuracy(patients)}.")
+        says.append(
+            f"Of {patients['cases']} patients it named the right class for {_accuracy(patients, level)}."
+        )
     totals = [sum(row) for row in counts]
     often = totals.index(max(totals))
     says.append(
@@ -35,11 +40,13 @@ def percent(share: float | None) -> str:
     return "n/a" if share is None else f"{100 * share:.1f} %"
 
 
-def _accuracy(unit: Metrics) -> str:
+def _accuracy(unit: Metrics, level: str) -> str:
     figure = unit["overall"]["accuracy"]
     if figure["low"] is None:
         return percent(figure["value"])
-    return f"{percent(figure['value'])} ({percent(figure['low'])} to {percent(figure['high'])})"
+    return (
+        f"{percent(figure['value'])} ({level} interval {percent(figure['low'])} to {percent(figure['high'])})"
+    )
 
 
 def _classes(per_class: Metrics) -> str:
@@ -61,7 +68,8 @@ def _mistake(counts: list[list[int]], classes: list[str]) -> str:
     if not any(wrong.values()):
         return "It made no mistake."
     (row, column), count = max(wrong.items(), key=lambda entry: entry[1])
-    return f"Its most frequent mistake, made {count} time{'' if count == 1 else 's'}: {classes[row]} is named {classes[column]}."
+    times = "once" if count == 1 else f"{count} times"
+    return f"Its most frequent mistake, made {times}: {classes[row]} is named {classes[column]}."
 
 
 def _sureness(calibration: Metrics) -> str:
