@@ -118,6 +118,7 @@ def _data(commands: Any) -> None:
     phantom.add_argument("kind", choices=PHANTOMS)
     phantom.add_argument("--n", type=int, default=400, metavar="N", help="how many images; default: 400")
     phantom.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    phantom.add_argument("--classes", metavar="A,B,...", help="only these, in this order; default: all")
     phantom.add_argument("--size", type=int, default=128, metavar="PX", help="default: 128")
     _output(phantom, "DIR", "the folder to write")
 
@@ -177,9 +178,7 @@ def _outputs(commands: Any) -> None:
     explain.add_argument("-o", "--output", metavar="DIR", help="default: ./runs/explain/MODEL")
     explain.add_argument("--method", choices=CAM_METHODS, default="gradcam", help="default: gradcam")
     explain.add_argument("--class", dest="target", metavar="NAME", help="default: the predicted class")
-    explain.add_argument(
-        "--layer", metavar="L", help="a dotted name, for example layer4.1; default: the bundle's"
-    )
+    explain.add_argument("--layer", metavar="L", help="a dotted name such as layer4.1; default: the bundle's")
     explain.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
     explain.add_argument("--device", metavar="NAME", help="cuda or cpu; default: the GPU where there is one")
     export = _command(commands, "export", "a model for other programs", "monai_brain.cli.outputs:export")

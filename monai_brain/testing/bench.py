@@ -67,7 +67,8 @@ def write_datalist(bundle: Bundle, folder: Path) -> Path:
     kind = bundle.facts.get("phantom")
     if kind:
         count = IMAGES_OF_A_CLASS * len(bundle.labels)
-        content = datalist.read(phantoms.write(str(kind), folder, count, size=PIXELS))
+        written = phantoms.write(str(kind), folder, count, size=PIXELS, classes=bundle.labels)
+        content = datalist.read(written)
     else:
         content = _noise(bundle, folder)
     seen: dict[str, int] = {}
