@@ -191,6 +191,11 @@ def _outputs(commands: Any) -> None:
     export.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
     export.add_argument("--variant", metavar="NAME", help="one of the model's variants")
     export.add_argument("--calibration", nargs="+", metavar="INPUT", help="images that int8 is measured on")
+    report = _command(commands, "report", "one HTML page about a run", "monai_brain.cli.outputs:report")
+    report.add_argument("run_folder", metavar="RUN", help="a run folder or a predictions file")
+    report.add_argument("-o", "--output", metavar="FILE", help="default: report.html in the run folder")
+    report.add_argument("--split", metavar="NAME", help="what is measured; default: test where there is one")
+    report.add_argument("--no-images", dest="images", action="store_false", help="leave the images out")
 
 
 def _checking(commands: Any) -> None:
