@@ -7,6 +7,7 @@ and one that fails in any of these is put aside whole, with its reason.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import importlib
 import os
@@ -92,11 +93,16 @@ class Registry:
     exporters: dict[str, Offer] = field(default_factory=dict)
     commands: dict[str, Offer] = field(default_factory=dict)
     plugins: dict[str, str] = field(default_factory=dict)  # plugin -> module
+    sources: dict[str, str] = field(default_factory=dict)  # bundle -> module of the plugin that registers it
     broken: dict[str, str] = field(default_factory=dict)  # plugin -> reason
 
     KINDS = ("bundles", "datasets", "writers", "exporters", "commands")
 
-    def add(self, plugin: str, load: Callable[[], ModuleType]) -> None:
+    def add(self, module: ModuleType) -> None:
+        """Take in a plugin that is imported already, or put it aside; it bears its module's name."""
+        self.load(module.__name__, lambda: module)
+
+    def load(self, plugin: str, load: Callable[[], ModuleType]) -> None:
         """Take in one plugin, or put it aside with the reason."""
         try:
             module = load()
@@ -110,15 +116,33 @@ class Registry:
             return
         for kind, found in offers.items():
             getattr(self, kind).update(found)
+        self.sources.update(dict.fromkeys(offers["bundles"], module.__name__))
         self.plugins[plugin] = module.__name__
 
 
-@functools.cache
+_in_place: list[Registry] = []
+
+
 def registry() -> Registry:
     """What is installed, read once a process."""
+    return _in_place[-1] if _in_place else _read()
+
+
+@contextlib.contextmanager
+def isolated() -> Iterator[Registry]:
+    """An empty registry that stands in place of the installed plugins' until the block ends."""
+    _in_place.append(Registry())
+    try:
+        yield _in_place[-1]
+    finally:
+        _in_place.pop()
+
+
+@functools.cache
+def _read() -> Registry:
     found = Registry()
     for plugin, load in _selected(_installed()):
-        found.add(plugin, load)
+        found.load(plugin, load)
     return found
 
 

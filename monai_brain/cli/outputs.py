@@ -1,11 +1,44 @@
-"""export."""
+"""explain, export."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from pathlib import Path
 
 from monai_brain import registry
+
+SOME_FAILED = 3
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Write maps for all inputs, and name each that failed."""
+    from monai_brain.inference import explain as explaining
+    from monai_brain.inference import overlays
+    from monai_brain.inference.predict import Failure
+
+    bundle, failures = registry.bundle(options.model), list[Failure]()
+    folder = Path(options.output or Path("runs") / "explain" / bundle.name)
+    found = explaining.explain(
+        bundle,
+        options.inputs,
+        method=options.method,
+        layer=options.layer,
+        target=options.target,
+        weights=options.weights,
+        device=options.device,
+        failures=failures,
+        progress=None,
+    )
+    lines = overlays.write(found, bundle, folder)
+    for failure in failures:
+        print(f"{failure.case}: {failure.reason}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(lines))
+    else:
+        print(f"{len(lines)} explained, {len(failures)} failed, in {folder}. {bundle.disclaimer}")
+    return SOME_FAILED if failures else 0
 
 
 def export(options: argparse.Namespace) -> None:

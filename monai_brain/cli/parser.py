@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from monai_brain.registry import Offer
 
 Run = Callable[[argparse.Namespace], int | None]
+CAM_METHODS = ("gradcam", "gradcam++", "layercam", "eigencam", "scorecam")
 PHANTOMS = ("brain", "mammogram")
 SCHEMES = ("patient", "kfold", "holdout", "paper")
 
@@ -56,6 +57,7 @@ def build() -> tuple[Parser, Any]:
     _training(commands)
     _inference(commands)
     _outputs(commands)
+    _checking(commands)
     return parser, commands
 
 
@@ -162,10 +164,24 @@ def _inference(commands: Any) -> None:
     predict.add_argument("-o", "--output", metavar="DIR", help="default: ./runs/predict/MODEL")
     predict.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
     predict.add_argument("--device", metavar="NAME", help="cuda or cpu; default: the GPU where there is one")
+    predict.add_argument("--explain", action="store_true", help="also write maps of where the evidence lies")
     predict.add_argument("--batch-size", type=int, metavar="N", help="default: the recipe's")
 
 
 def _outputs(commands: Any) -> None:
+    explain = _command(
+        commands, "explain", "maps of where the evidence lies", "monai_brain.cli.outputs:explain"
+    )
+    explain.add_argument("model", metavar="MODEL", help="a name, a bundle folder or a run folder")
+    explain.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders or globs")
+    explain.add_argument("-o", "--output", metavar="DIR", help="default: ./runs/explain/MODEL")
+    explain.add_argument("--method", choices=CAM_METHODS, default="gradcam", help="default: gradcam")
+    explain.add_argument("--class", dest="target", metavar="NAME", help="default: the predicted class")
+    explain.add_argument(
+        "--layer", metavar="L", help="a dotted name, for example layer4.1; default: the bundle's"
+    )
+    explain.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
+    explain.add_argument("--device", metavar="NAME", help="cuda or cpu; default: the GPU where there is one")
     export = _command(commands, "export", "a model for other programs", "monai_brain.cli.outputs:export")
     export.add_argument("model", metavar="MODEL", help="a name, a bundle folder or a run folder")
     export.add_argument(
@@ -176,6 +192,14 @@ def _outputs(commands: Any) -> None:
     export.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
     export.add_argument("--variant", metavar="NAME", help="one of the model's variants")
     export.add_argument("--calibration", nargs="+", metavar="INPUT", help="images that int8 is measured on")
+
+
+def _checking(commands: Any) -> None:
+    check = _command(
+        commands, "check", "whether a model meets what is asked of every model", "monai_brain.cli.check:run"
+    )
+    check.add_argument("model", metavar="MODEL|PATH", help="a name, a bundle folder or a run folder")
+    check.add_argument("--only", nargs="+", metavar="NAME", help="the names of checks; default: all")
 
 
 def _command(commands: Any, name: str, text: str, run: str | Run | None) -> argparse.ArgumentParser:
