@@ -57,6 +57,7 @@ def _section(bundle: Bundle) -> str:
         ("classes", ", ".join(map(code, bundle.labels))),
         ("input", f"{channels} x {height} x {width}"),
         ("parameters", f"{facts['parameters']:,}" if "parameters" in facts else "not stated"),
+        ("operations", f"{facts['flops'] / 1e9:.3g} G an image" if "flops" in facts else "not stated"),
         ("weights", _weights(bundle)),
         ("licence", facts.get("licence", "not stated")),
         ("version", metadata["version"]),

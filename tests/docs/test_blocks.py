@@ -21,7 +21,7 @@ from monai_brain.cli import parser as command_line
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = {"README": ROOT / "README.md", **{path.stem: path for path in sorted(DOCS.glob("*.md"))}}
-TRAINING = {"quickstart", "evaluation", "reproduce"}  # these train: seconds on a quiet core, and not in every suite
+TRAINING = {"quickstart", "predict", "evaluation", "reproduce"}  # these train: seconds on a quiet core, and not in every suite
 ASIDE = re.compile(r"<!-- not run:(?P<reason>.*)-->")
 CONTINUES = re.compile(r"^<!-- continues: (?P<page>\S+) -->$", re.MULTILINE)
 
