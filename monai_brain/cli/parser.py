@@ -103,9 +103,9 @@ def _data(commands: Any) -> None:
     _output(index, "FILE", "the datalist to write")
     split = _command(actions, "split", "put a datalist's images into folds", "monai_brain.cli.data:split")
     split.add_argument("file", metavar="FILE", help="a datalist")
-    split.add_argument("--scheme", choices=SCHEMES, default="patient", help="default: patient")
-    split.add_argument("--folds", type=int, default=5, metavar="K", help="default: 5")
-    split.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    split.add_argument("--scheme", choices=SCHEMES, default="patient", help="how; default: patient")
+    split.add_argument("--folds", type=int, default=5, metavar="K", help="how many; default: 5")
+    split.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw; default: 0")
     split.add_argument(
         "--allow-leakage",
         action="store_true",
@@ -115,11 +115,11 @@ def _data(commands: Any) -> None:
     phantom = _command(
         actions, "phantom", "images made from a seed, to try things with", "monai_brain.cli.data:phantom"
     )
-    phantom.add_argument("kind", choices=PHANTOMS)
+    phantom.add_argument("kind", choices=PHANTOMS, help="what they resemble")
     phantom.add_argument("--n", type=int, default=400, metavar="N", help="how many images; default: 400")
-    phantom.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    phantom.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw; default: 0")
+    phantom.add_argument("--size", type=int, default=128, metavar="PX", help="their sides; default: 128")
     phantom.add_argument("--classes", metavar="A,B,...", help="only these, in this order; default: all")
-    phantom.add_argument("--size", type=int, default=128, metavar="PX", help="default: 128")
     _output(phantom, "DIR", "the folder to write")
 
 

@@ -25,7 +25,6 @@ from monai_brain.files import whole
 
 FOLDS = 3
 IMAGES_OF_A_CLASS = 6
-MOST_CLASSES = 4  # of any kind of phantom
 PIXELS = 72
 
 
