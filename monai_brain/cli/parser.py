@@ -101,6 +101,18 @@ def _data(commands: Any) -> None:
     index.add_argument("kind", metavar="KIND", help="a registered kind of dataset, for example folders")
     index.add_argument("path", metavar="PATH", help="where the dataset is")
     _output(index, "FILE", "the datalist to write")
+    index.add_argument(
+        "--column", action="append", default=[], metavar="OURS=THEIRS",
+        help="a table's name for file, label, patient_id, group or source, for example label=finding",
+    )  # fmt: skip
+    index.add_argument("--labels", metavar="TABLE", help="a table of labels, for kinds whose files have none")
+    index.add_argument(
+        "--map", action="append", default=[], metavar="THEIRS=OURS", help="another name for a class"
+    )
+    index.add_argument("--workers", type=int, metavar="N", help="files read at a time; default: processors")
+    index.add_argument(
+        "--no-cache", action="store_true", help="do not keep FILE.index.sqlite, which spares the next run"
+    )
     split = _command(actions, "split", "put a datalist's images into folds", "monai_brain.cli.data:split")
     split.add_argument("file", metavar="FILE", help="a datalist")
     split.add_argument("--scheme", choices=SCHEMES, default="patient", help="how; default: patient")
