@@ -31,8 +31,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(folder: Path, *options: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "-n", "--keep-going", "-q", *options]
-        + ["-d", str(folder / "doctrees"), str(ROOT / "docs"), str(folder)],
+        [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-W",
+            "-n",
+            "--keep-going",
+            "-q",
+            *options,
+            "-d",
+            str(folder / "doctrees"),
+            str(ROOT / "docs"),
+            str(folder),
+        ],
         env={**os.environ, "PYTHONUTF8": "1"},
         capture_output=True,
         text=True,
@@ -62,7 +74,7 @@ def test_each_public_function_stands_there_with_its_signature(site, name):
     entry = written(site, "python-api").split(f'id="monai_brain.{name}"')[1].partition("</dt>")[0]
     shown = [plain(part.partition("</em>")[0]) for part in entry.split('<em class="sig-param">')[1:]]
     parameters = inspect.signature(getattr(monai_brain, name)).parameters.values()
-    wanted = [parameter for parameter in parameters]
+    wanted = list(parameters)
     named = [text for text in shown if text != "*"]
     assert len(named) == len(wanted)
     for text, parameter in zip(named, wanted, strict=True):
