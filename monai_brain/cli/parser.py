@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Run = Callable[[argparse.Namespace], int | None]
 PHANTOMS = ("brain", "mammogram")
-SCHEMES = ("patient", "kfold", "holdout", "paper")
+SCHEMES = ("patient", "kfold", "holdout", "paper", "cvind")
 
 
 class Parser(argparse.ArgumentParser):
