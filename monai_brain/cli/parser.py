@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Run = Callable[[argparse.Namespace], int | None]
 CAM_METHODS = ("gradcam", "gradcam++", "layercam", "eigencam", "scorecam")
 PHANTOMS = ("brain", "mammogram")
-SCHEMES = ("patient", "kfold", "holdout", "paper")
+SCHEMES = ("patient", "kfold", "holdout", "paper", "cvind")
 
 
 class Parser(argparse.ArgumentParser):
