@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from monai.data.meta_obj import get_track_meta, set_track_meta
 
 from benchmarks.harness import Contest, Way, benchmark
-from monai.data.meta_obj import get_track_meta, set_track_meta
 
 PIXELS, SIZE, MARGIN, THRESHOLD = 512, 240, 12, 50
 CROPS = 50
