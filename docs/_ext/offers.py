@@ -65,7 +65,10 @@ def _section(bundle: Bundle) -> str:
     ]
     parts = [f"## {bundle.name}", str(metadata["description"]), markdown_text.table(("", ""), rows)]
     if facts.get("variants"):
-        parts += ["Variants, by `--variant`:", markdown_text.table(("variant", "what it sets"), _variants(facts))]
+        parts += [
+            "Variants, by `--variant`:",
+            markdown_text.table(("variant", "what it sets"), _variants(facts)),
+        ]
     parts += [
         "Values of its training recipe, by `--set`:",
         markdown_text.table(("key", "value"), [(code(key), code(value)) for key, value in settings(bundle)]),

@@ -6,8 +6,9 @@ import importlib
 import inspect
 import pkgutil
 
-import monai_brain
 from markdown_text import code, table
+
+import monai_brain
 from monai_brain.errors import MonaiBrainError
 
 

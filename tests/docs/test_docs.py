@@ -98,7 +98,9 @@ def test_each_command_and_option_stands_in_the_generated_page(generated):
         for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", usage)) - {"--help"}:
             assert option in sections[name], f"{name} {option}"
         for action in parser._get_positional_actions():
-            assert str(action.metavar or next(iter(action.choices))) in sections[name], f"{name} {action.dest}"
+            assert str(action.metavar or next(iter(action.choices))) in sections[name], (
+                f"{name} {action.dest}"
+            )
 
 
 @pytest.mark.parametrize("name", sorted(commands()))
@@ -191,7 +193,9 @@ def test_each_column_and_figure_is_explained():
     from monai_brain.evaluation.prediction_columns import AFTER_SCORES, BEFORE_SCORES
 
     text = page("evaluation.md")
-    missing = [name for name in (*BEFORE_SCORES, *AFTER_SCORES, *OVERALL, *PER_CLASS) if f"`{name}`" not in text]
+    missing = [
+        name for name in (*BEFORE_SCORES, *AFTER_SCORES, *OVERALL, *PER_CLASS) if f"`{name}`" not in text
+    ]
     assert not missing
 
 
@@ -206,7 +210,9 @@ def test_each_split_scheme_and_datalist_key_is_explained():
 
 
 def test_each_extra_is_explained():
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
     text = page("install.md")
     assert not [name for name in extras if f"`{name}`" not in text and f"[{name}]" not in text]
 

@@ -49,6 +49,8 @@ def test_a_machine_without_a_network_lists_and_predicts(run, brain_phantoms, tmp
     listed = call(*ours, "list", cwd=tmp_path, env=alone)
     assert "brain_tumor_resnet34" in listed.stdout and "broken" not in listed.stdout
     answers = tmp_path / "answers"
-    done = call(*ours, "predict", run, brain_phantoms.parent / "images", "-o", answers, cwd=tmp_path, env=alone)
+    done = call(
+        *ours, "predict", run, brain_phantoms.parent / "images", "-o", answers, cwd=tmp_path, env=alone
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert (answers / "predictions.csv").read_text(encoding="utf-8").count("\n") == 81
