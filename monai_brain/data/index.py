@@ -111,8 +111,8 @@ def incomplete(content: Mapping[str, Any]) -> str:
     return f"{count - len(missing)} of {count}: {some} missing"
 
 
-def _case(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+def _case(image: str, root: Path) -> str:
+    return image.removeprefix(f"{root}{os.sep}").replace(os.sep, "/")
 
 
 def _items(found: Mapping[str, Any], root: Path, rejected: list[dict[str, str]]) -> list[Item]:
@@ -120,8 +120,8 @@ def _items(found: Mapping[str, Any], root: Path, rejected: list[dict[str, str]])
     taken: set[str] = set()
     for side in ("training", "testing"):
         for item in found.get(side, []):
-            image = os.path.normpath(Path(item["image"]).absolute())
-            case = _case(Path(image), root)
+            image = os.path.abspath(item["image"])  # noqa: PTH100  links stay links
+            case = _case(image, root)
             if image in taken:
                 rejected.append({"image": case, "reason": "named twice: it stands in the list already"})
                 continue
@@ -135,14 +135,14 @@ def _items(found: Mapping[str, Any], root: Path, rejected: list[dict[str, str]])
 def _look(
     items: Sequence[Item], known: IndexCache, describe: Describe | None, workers: int | None, progress: bool
 ) -> tuple[list[Seen], int]:
-    paths = [Path(item["image"]) for item in items]
+    paths = [item["image"] for item in items]
     stamps = [stamp(path) for path in paths]
     seen = {number: known.get(path, stamps[number]) for number, path in enumerate(paths)}
     new = [number for number, one in seen.items() if one is None]
     # Threads: decoders and hashes let go of the interpreter's lock, and nothing has to be started.
     with ThreadPoolExecutor(workers or _processors()) as pool:
         try:
-            results = pool.map(lambda number: look(paths[number], describe), new)
+            results = pool.map(lambda number: look(Path(paths[number]), describe), new)
             bar = tqdm(results, "index", len(new), disable=None if progress else True, delay=2, unit="image")
             for number, one in zip(new, bar, strict=True):
                 seen[number] = one
@@ -195,6 +195,11 @@ def _summary(
         "patients": len({item["patient_id"] for item in items} - {None}),
         "groups": len(set(groups)),
         "links": dict(sorted(Counter(link.reason for link in links).items())),
+        "same_picture_other_class": sum(
+            link.reason in ("identical", "near duplicate")
+            and items[link.first]["class_name"] != items[link.second]["class_name"]
+            for link in links
+        ),
     }
 
 

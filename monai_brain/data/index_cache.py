@@ -23,10 +23,10 @@ _TABLE = """CREATE TABLE IF NOT EXISTS seen (
 _PAIRS = "CREATE TABLE IF NOT EXISTS pairs (images TEXT PRIMARY KEY, found TEXT)"
 
 
-def stamp(path: Path) -> str | None:
+def stamp(path: str) -> str | None:
     """Size, time of change and inode of a file, or None if it cannot be asked."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116  thousands of them
     except (OSError, ValueError):
         return None
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
@@ -69,20 +69,20 @@ class IndexCache:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def get(self, path: Path, stamp: str | None) -> Seen | None:
+    def get(self, path: str, stamp: str | None) -> Seen | None:
         """What is known of the file, if it has not changed."""
-        row = self._known.get(str(path))
+        row = self._known.get(path)
         if row is None or stamp is None or row[0] != stamp:
             return None
         copy = np.frombuffer(row[3], np.uint8).reshape(SIDE, SIDE)
         return Seen(sha256=row[1], facts=json.loads(row[2]), copy=copy)
 
-    def put(self, path: Path, stamp: str | None, seen: Seen) -> None:
+    def put(self, path: str, stamp: str | None, seen: Seen) -> None:
         """Keep what was seen of a good file; a bad one is looked at again next time."""
         if self._base is None or stamp is None or seen.reason or seen.copy is None:
             return
         facts = json.dumps(seen.facts)
-        row = (str(path), self._reader, stamp, seen.sha256, facts, seen.copy.tobytes())
+        row = (path, self._reader, stamp, seen.sha256, facts, seen.copy.tobytes())
         self._base.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def pairs(self, images: str) -> list[Pair] | None:
@@ -103,10 +103,10 @@ class IndexCache:
             self._base.execute("DELETE FROM pairs")
             self._base.execute("INSERT INTO pairs VALUES (?, ?)", (images, text))
 
-    def keep(self, paths: Iterable[Path]) -> None:
+    def keep(self, paths: Iterable[str]) -> None:
         """Forget all files but these, and write everything to disk."""
         if self._base is not None:
-            gone = self._known.keys() - {str(path) for path in paths}
+            gone = self._known.keys() - set(paths)
             self._base.executemany("DELETE FROM seen WHERE path = ?", [(path,) for path in gone])
             self._base.commit()
 

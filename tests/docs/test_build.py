@@ -30,21 +30,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(folder: Path, *options: str) -> None:
+    places = ["-d", str(folder / "doctrees"), str(ROOT / "docs"), str(folder)]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "sphinx",
-            "-W",
-            "-n",
-            "--keep-going",
-            "-q",
-            *options,
-            "-d",
-            str(folder / "doctrees"),
-            str(ROOT / "docs"),
-            str(folder),
-        ],
+        [sys.executable, "-m", "sphinx", "-W", "-n", "--keep-going", "-q", *options, *places],
         env={**os.environ, "PYTHONUTF8": "1"},
         capture_output=True,
         text=True,
@@ -73,8 +61,7 @@ FUNCTIONS = [name for name in monai_brain.__all__ if inspect.isfunction(getattr(
 def test_each_public_function_stands_there_with_its_signature(site, name):
     entry = written(site, "python-api").split(f'id="monai_brain.{name}"')[1].partition("</dt>")[0]
     shown = [plain(part.partition("</em>")[0]) for part in entry.split('<em class="sig-param">')[1:]]
-    parameters = inspect.signature(getattr(monai_brain, name)).parameters.values()
-    wanted = list(parameters)
+    wanted = list(inspect.signature(getattr(monai_brain, name)).parameters.values())
     named = [text for text in shown if text != "*"]
     assert len(named) == len(wanted)
     for text, parameter in zip(named, wanted, strict=True):

@@ -470,6 +470,7 @@ def test_properties(model, name, changes, sentence):
             "lacks train#trainer#max_epochs, which MONAI Label sets",
         ),
         ("train", {"train#handlers#0": "@inferer"}, "to which MONAI Label adds its own"),
+        ("train", {"reseed": "@train#handlers#0"}, "reseed counts the handlers"),
     ],
 )
 def test_monai_label(model, name, changes, sentence):
