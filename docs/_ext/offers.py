@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import markdown_text
+import paper_tables
 from markdown_text import code
 
 from monai_brain import recipe
@@ -69,6 +70,7 @@ def _section(bundle: Bundle) -> str:
             "Variants, by `--variant`:",
             markdown_text.table(("variant", "what it sets"), _variants(facts)),
         ]
+    parts.append(paper_tables.tables(bundle))
     parts += [
         "Values of its training recipe, by `--set`:",
         markdown_text.table(("key", "value"), [(code(key), code(value)) for key, value in settings(bundle)]),

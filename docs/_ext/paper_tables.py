@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import markdown_text
+
 from monai_brain.bundles import Bundle
 
 COSTS = Path(__file__).resolve().parents[1] / "_data" / "costs.json"
@@ -61,7 +63,7 @@ def tables(bundle: Bundle) -> str:
     own = [_line(counted.variant or "the bundle's own", costs[key(counted)]) for counted in _own(bundle)]
     parts.append(
         "### Counted here\n\nOf one image, a multiply-add being two; norms, activations and pooling are "
-        f"left out.\n\n{_markdown(('network', 'parameters', 'GFLOPs'), own)}"
+        f"left out.\n\n{markdown_text.table(('network', 'parameters', 'GFLOPs'), own)}"
     )
     if slips := bundle.facts.get("slips"):
         said = "\n".join(f"- {slip}" for slip in slips)
@@ -93,15 +95,10 @@ def _table(bundle: Bundle, table: dict[str, Any], costs: dict[str, dict[str, int
         name = f"`{counted.model}`, `{counted.variant}`" if "model" in row else f"`{counted.variant}`"
         rows.append([row["name"], *(row.get(column, "") for column in columns), name, parameters, flops])
     head = ["in the paper", *(column.replace("_", " ") for column in columns)]
-    shown = _markdown([*head, "variant here", "parameters counted", "GFLOPs counted"], rows)
+    shown = markdown_text.table([*head, "variant here", "parameters counted", "GFLOPs counted"], rows)
     size = " x ".join(map(str, table["input"]))
     return f"### The paper's figures: {table['name']}\n\n{table['what']}. Counted at {size}.\n\n{shown}"
 
 
 def _line(name: str, cost: dict[str, int]) -> tuple[str, str, str]:
     return name, f"{cost['parameters']:,}", f"{cost['flops'] / 1e9:.2f}"
-
-
-def _markdown(head: Any, rows: Any) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
