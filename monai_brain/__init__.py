@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from monai_brain.inference.weights import network as network
     from monai_brain.registry import bundle as bundle
     from monai_brain.registry import models as models
+    from monai_brain.reporting.page import report as report
     from monai_brain.testing.checks import check as check
     from monai_brain.training.workflow import train as train
 
@@ -43,6 +44,7 @@ _HEAVY = {
     "network": "monai_brain.inference.weights",
     "predict": "monai_brain.inference.predict",
     "read_dataset": "monai_brain.data.datasets",
+    "report": "monai_brain.reporting.page",
     "split": "monai_brain.data.splits",
     "train": "monai_brain.training.workflow",
 }

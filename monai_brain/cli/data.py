@@ -4,20 +4,49 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 from monai_brain.data import datalist as datalists
+from monai_brain.errors import ConfigurationError, DataError
 
 
-def index(options: argparse.Namespace) -> None:
-    """Write the datalist of a dataset."""
-    from monai_brain.data.datasets import read_dataset
+def index(options: argparse.Namespace) -> int:
+    """Write the datalist of a dataset; 3 if files are bad or missing, each named in a line."""
+    from monai_brain.data.datasets import index_dataset
+    from monai_brain.data.index import incomplete
 
-    found = read_dataset(options.kind, options.path)
-    datalists.write(found, options.output)
-    _say(
-        options, found, f"{len(found['training']) + len(found.get('testing', []))} images in {options.output}"
+    chosen: dict[str, Any] = {}
+    if options.column:
+        chosen["columns"] = _named("--column", options.column)
+    if options.labels:
+        chosen["labels"] = options.labels
+    done = index_dataset(
+        options.kind,
+        options.path,
+        cache=None if options.no_cache else f"{options.output}.index.sqlite",
+        workers=options.workers,
+        classes=_named("--map", options.map),
+        progress=True,
+        **chosen,
     )
+    found = done.datalist
+    datalists.write(found, options.output)
+    lines = [f"{entry['image']}: {entry['reason']}" for entry in found["rejected"]]
+    lines += [line for line in [incomplete(found)] if line]
+    for line in lines:
+        print(line, file=sys.stderr)
+    summary = found["summary"]
+    _say(
+        options,
+        found,
+        f"{summary['images']} images, {summary['patients']} patients, {summary['groups']} groups in "
+        f"{options.output}; {summary['rejected']} rejected, {len(found.get('left_out', {}))} left out; "
+        f"{done.opened} files opened, {done.cached} known",
+        {"summary": summary, "opened": done.opened, "cached": done.cached},
+    )
+    return DataError.exit_status if lines else 0
 
 
 def split(options: argparse.Namespace) -> None:
@@ -41,15 +70,25 @@ def phantom(options: argparse.Namespace) -> None:
     """Write phantoms and their datalist."""
     from monai_brain.data import phantoms
 
-    path = phantoms.write(options.kind, options.output, options.n, seed=options.seed, size=options.size)
+    classes = options.classes.split(",") if options.classes else None
+    path = phantoms.write(options.kind, options.output, options.n, options.seed, options.size, classes)
     _say(options, datalists.read(path), f"{options.n} phantoms; their datalist is {path}")
 
 
-def _say(options: argparse.Namespace, datalist: dict[str, Any], text: str) -> None:
+def _named(option: str, pairs: Sequence[str]) -> dict[str, str]:
+    bad = [pair for pair in pairs if not all(pair.partition("="))]
+    if bad:
+        raise ConfigurationError(f"{option} {bad[0]}: expected {option} NAME=NAME.")
+    return {left: right for left, _, right in (pair.partition("=") for pair in pairs)}
+
+
+def _say(
+    options: argparse.Namespace, datalist: dict[str, Any], text: str, more: dict[str, Any] | None = None
+) -> None:
     if not options.json:
         print(text)
         return
     counts = dict.fromkeys(datalist["labels"], 0)
     for item in [*datalist["training"], *datalist.get("testing", [])]:
         counts[item["class_name"]] += 1
-    print(json.dumps({"schema_version": 1, "path": str(options.output), "images": counts}))
+    print(json.dumps({"schema_version": 1, "path": str(options.output), "images": counts} | (more or {})))

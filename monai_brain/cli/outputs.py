@@ -1,4 +1,4 @@
-"""explain, export."""
+"""explain, export, report."""
 
 from __future__ import annotations
 
@@ -61,3 +61,11 @@ def export(options: argparse.Namespace) -> None:
         print(json.dumps({"schema_version": 1, **written}))
     else:
         print(f"{path}  {options.format}, {size / 1e6:.1f} MB. {registry.bundle(options.model).disclaimer}")
+
+
+def report(options: argparse.Namespace) -> None:
+    """Write the page of a run."""
+    from monai_brain.reporting.page import report as write_report
+
+    path = write_report(options.run_folder, options.output, split=options.split, images=options.images)
+    print(json.dumps({"schema_version": 1, "path": str(path)}) if options.json else f"The report is {path}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Run = Callable[[argparse.Namespace], int | None]
 CAM_METHODS = ("gradcam", "gradcam++", "layercam", "eigencam", "scorecam")
 PHANTOMS = ("brain", "mammogram")
-SCHEMES = ("patient", "kfold", "holdout", "paper")
+SCHEMES = ("patient", "kfold", "holdout", "paper", "cvind")
 
 
 class Parser(argparse.ArgumentParser):
@@ -101,6 +101,18 @@ def _data(commands: Any) -> None:
     index.add_argument("kind", metavar="KIND", help="a registered kind of dataset, for example folders")
     index.add_argument("path", metavar="PATH", help="where the dataset is")
     _output(index, "FILE", "the datalist to write")
+    index.add_argument(
+        "--column", action="append", default=[], metavar="OURS=THEIRS",
+        help="a table's name for file, label, patient_id, group or source, for example label=finding",
+    )  # fmt: skip
+    index.add_argument("--labels", metavar="TABLE", help="a table of labels, for kinds whose files have none")
+    index.add_argument(
+        "--map", action="append", default=[], metavar="THEIRS=OURS", help="another name for a class"
+    )
+    index.add_argument("--workers", type=int, metavar="N", help="files read at a time; default: processors")
+    index.add_argument(
+        "--no-cache", action="store_true", help="do not keep FILE.index.sqlite, which spares the next run"
+    )
     split = _command(actions, "split", "put a datalist's images into folds", "monai_brain.cli.data:split")
     split.add_argument("file", metavar="FILE", help="a datalist")
     split.add_argument("--scheme", choices=SCHEMES, default="patient", help="how; default: patient")
@@ -119,6 +131,7 @@ def _data(commands: Any) -> None:
     phantom.add_argument("--n", type=int, default=400, metavar="N", help="how many images; default: 400")
     phantom.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw; default: 0")
     phantom.add_argument("--size", type=int, default=128, metavar="PX", help="their sides; default: 128")
+    phantom.add_argument("--classes", metavar="A,B,...", help="only these, in this order; default: all")
     _output(phantom, "DIR", "the folder to write")
 
 
@@ -177,9 +190,7 @@ def _outputs(commands: Any) -> None:
     explain.add_argument("-o", "--output", metavar="DIR", help="default: ./runs/explain/MODEL")
     explain.add_argument("--method", choices=CAM_METHODS, default="gradcam", help="default: gradcam")
     explain.add_argument("--class", dest="target", metavar="NAME", help="default: the predicted class")
-    explain.add_argument(
-        "--layer", metavar="L", help="a dotted name, for example layer4.1; default: the bundle's"
-    )
+    explain.add_argument("--layer", metavar="L", help="a dotted name such as layer4.1; default: the bundle's")
     explain.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
     explain.add_argument("--device", metavar="NAME", help="cuda or cpu; default: the GPU where there is one")
     export = _command(commands, "export", "a model for other programs", "monai_brain.cli.outputs:export")
@@ -192,6 +203,11 @@ def _outputs(commands: Any) -> None:
     export.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
     export.add_argument("--variant", metavar="NAME", help="one of the model's variants")
     export.add_argument("--calibration", nargs="+", metavar="INPUT", help="images that int8 is measured on")
+    report = _command(commands, "report", "one HTML page about a run", "monai_brain.cli.outputs:report")
+    report.add_argument("run_folder", metavar="RUN", help="a run folder or a predictions file")
+    report.add_argument("-o", "--output", metavar="FILE", help="default: report.html in the run folder")
+    report.add_argument("--split", metavar="NAME", help="what is measured; default: test where there is one")
+    report.add_argument("--no-images", dest="images", action="store_false", help="leave the images out")
 
 
 def _checking(commands: Any) -> None:

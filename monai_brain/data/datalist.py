@@ -39,7 +39,7 @@ def write(datalist: Source, path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     folder = target.resolve().parent
     for item in (*whole["training"], *whole["testing"]):
-        item["image"] = _relative(Path(item["image"]), folder)
+        item["image"] = _relative(item["image"], folder)
     write_json(target, whole)
     return target
 
@@ -171,8 +171,8 @@ def _check_files(items: Sequence[Item], name: str) -> None:
         raise DataError(f"{name}: {len(missing)} of {len(items)} images are missing: {first}")
 
 
-def _relative(image: Path, folder: Path) -> str:
+def _relative(image: str, folder: Path) -> str:
     try:
-        return Path(os.path.relpath(image, folder)).as_posix()
+        return os.path.relpath(image, folder).replace(os.sep, "/")
     except ValueError:  # another drive: nothing relative leads there
-        return image.as_posix()
+        return Path(image).as_posix()

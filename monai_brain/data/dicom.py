@@ -125,7 +125,7 @@ def _slice(path: Path, dataset: Any, options: Options) -> Slice:
         values = dicom_pixels.inverted(values) if flipped else values
     if values.dtype == np.float64:
         values = values.astype(np.float32)
-    codes = {name: _code(dataset.get(keyword)) for name, keyword in _CODES.items()}
+    codes = {name: code(dataset.get(keyword)) for name, keyword in _CODES.items()}
     burned_in = dataset.get("BurnedInAnnotation") == "YES"
     affine = {"affine": _affine(dataset), "frame": index + 1}
     return values, codes | {"inverted": bool(flipped), "burned_in": bool(burned_in)} | affine
@@ -188,7 +188,8 @@ def _padded(values: np.ndarray, padding: np.ndarray | None, flipped: bool) -> np
     return result
 
 
-def _code(value: object) -> str:
+def code(value: object) -> str:
+    """The value if it is a short code, which can name nobody, else ""."""
     text = str(value or "")
     return text if re.fullmatch(r"[A-Z0-9 _]{1,16}", text) else ""
 

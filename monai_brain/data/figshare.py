@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from monai_brain.data import datalist
-from monai_brain.data.schema import SCHEMA_VERSION, Datalist, Item
+from monai_brain.data.grouping import family
+from monai_brain.data.schema import Datalist, Item
 from monai_brain.data.slices import Options, Slice, UnreadableImageError, check_size
 from monai_brain.errors import DataError, MissingExtraError
-from monai_brain.files import sha256
 
 CLASSES = {1: "meningioma", 2: "glioma", 3: "pituitary"}
+PUBLISHED = 3064
 HDF5 = b"\x89HDF\r\n\x1a\n"
 _VERSION_5 = b"MATLAB 5.0"
 _ONLY = ("image",)
@@ -37,55 +36,53 @@ def read_mat(path: Path, options: Options) -> Slice:
 
 
 def read(path: str | os.PathLike[str]) -> Datalist:
-    """The datalist of the folder's files N.mat, in the order of their numbers.
+    """The folder's files N.mat in the order of their numbers; `describe` says what is in each.
 
-    group is the PID without a last letter: MR040240 and MR040240B may be one person. If cvind.mat
-    lies in the folder or above it, published_fold is the authors' own fold, 1 to 5. tumor_box is
-    centre, width and height of the tumour in fractions of the image.
+    If cvind.mat lies in the folder or above it, published_fold is the authors' own fold, 1 to 5. Of
+    the 3064 files that were published, those that are not here are named under "missing".
 
     Raises:
-        DataError: The folder holds no such file, or files are bad; all are counted, some named.
+        DataError: The folder holds no such file.
     """
-    folder = Path(path).resolve()
+    folder = Path(os.path.realpath(path))
     files = sorted((f for f in folder.rglob("*.mat") if f.stem.isdecimal()), key=lambda f: int(f.stem))
     if not files:
         raise DataError(
             f"{path}: holds no files 1.mat, 2.mat, ... Unpack the zip files of figshare 1512427 first."
         )
     folds = _published_folds(folder)
-    items, bad = [], []
+    items: list[Item] = []
     for file in files:
-        try:
-            items.append(_item(file, folds))
-        except UnreadableImageError as error:
-            bad.append(str(error))
-    if bad:
-        more = "; ..." if len(bad) > 3 else ""
-        raise DataError(f"{path}: {len(bad)} of {len(files)} files are bad: {'; '.join(bad[:3])}{more}")
-    labels = sorted({item["class_name"] for item in items})
-    head = {"schema_version": SCHEMA_VERSION, "name": "figshare 1512427", "labels": labels}
-    return datalist.read(head | {"training": items})
+        item: Item = {"image": str(file), "source": "figshare"}
+        if folds is not None and 1 <= int(file.stem) <= folds.size:
+            item["published_fold"] = int(folds[int(file.stem) - 1])
+        items.append(item)
+    here = {int(file.stem) for file in files}
+    missing = [f"{number}.mat" for number in range(1, PUBLISHED + 1) if number not in here]
+    known = {"expected": PUBLISHED, "missing": missing, "describe": ("figshare 1", describe)}
+    return {"name": "figshare 1512427", "training": items, **known}
 
 
-def _item(file: Path, folds: np.ndarray | None) -> Item:
-    fields = _fields(file, ("label", "PID", "image", "tumorMask"))
+def describe(file: Path) -> Item:
+    """Class, patient, group and the tumour's box, all from one file.
+
+    group is the PID without a last letter: MR040240 and MR040240B may be one person. tumor_box is
+    centre, width and height of the tumour in fractions of the image.
+
+    Raises:
+        UnreadableImageError: A field is missing or makes no sense.
+    """
+    fields = _fields(file, ("label", "PID", "tumorMask"))
     label = fields["label"]
     if label not in CLASSES:
         raise UnreadableImageError(file.name, "damaged", f"label is {label}, expected 1, 2 or 3")
     patient = fields["PID"]
-    item = {
-        "image": str(file),
+    return {
         "class_name": CLASSES[label],
         "patient_id": patient,
-        "group": re.sub(r"(?<=\d)[A-Za-z]+$", "", patient),
-        "source": "figshare",
-        "sha256": sha256(file),
+        "group": family(patient),
         "tumor_box": _box(fields["tumorMask"]),
     }
-    number = int(file.stem)
-    if folds is not None and 1 <= number <= folds.size:
-        item["published_fold"] = int(folds[number - 1])
-    return item
 
 
 def _fields(path: Path, names: tuple[str, ...]) -> dict[str, Any]:

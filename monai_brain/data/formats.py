@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from monai_brain.data import figshare, raster, volumes
-from monai_brain.data.slices import UnreadableImageError
+from monai_brain.data.slices import Options, UnreadableImageError, check_contrast
+from monai_brain.errors import MonaiBrainError
+
+PathLike = str | os.PathLike[str]
+Meta = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -75,3 +84,40 @@ def recognised(file: Path) -> Format:
         raise UnreadableImageError(file.name, "not an image", "it begins with nothing but zeros")
     what = "it is text" if _TEXT.issuperset(head) else "its first bytes are of no known format"
     raise UnreadableImageError(file.name, "not an image", what)
+
+
+def read_slice(
+    path: PathLike, frame: int | None = None, force: bool = False, voi: bool | None = None
+) -> tuple[np.ndarray, Meta]:
+    """One grey image, (H, W) with rows down in its stored type, and what MONAI needs to know of it.
+
+    The meta holds nothing about a person. Its "stored_dtype" outlives MONAI's cast to float32, so
+    that `ToGrey255` still knows an 8-bit image.
+
+    Args:
+        path: The file; its content decides how it is read.
+        frame: See `Options`.
+        force: See `Options`.
+        voi: See `Options`.
+
+    Raises:
+        UnreadableImageError: There is no readable image; reason and detail say why.
+    """
+    file = Path(path)
+    kind = recognised(file)
+    try:
+        image, known = getattr(importlib.import_module(kind.module), kind.function)(
+            file, Options(frame, force, voi)
+        )
+    except (MonaiBrainError, MemoryError):
+        raise
+    except Exception as error:  # damaged files raise whatever their decoder trips over
+        raise UnreadableImageError(file.name, "damaged", f"{type(error).__name__}: {error}") from error
+    check_contrast(file, image)
+    return image, {
+        "format": kind.name,
+        "stored_dtype": str(image.dtype),
+        "spatial_shape": np.asarray(image.shape),
+        "original_channel_dim": "no_channel",
+        "affine": np.eye(4),
+    } | known

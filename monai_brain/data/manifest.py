@@ -2,87 +2,74 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from monai_brain.data import datalist
 from monai_brain.data.folders import class_named
-from monai_brain.data.schema import SCHEMA_VERSION, Datalist, Item
-from monai_brain.errors import DataError
-from monai_brain.files import sha256
+from monai_brain.data.schema import Datalist, Item
+from monai_brain.data.tables import Row, column, rows_of
 
 _FILE, _LABEL = ("file", "image", "path"), ("label", "class_name", "class")
+_OURS = ("file", "label", "patient_id", "group", "source")
 _NOTHING = ("", "nan", "na", "n/a", "none", "null")
 
 
-def read(path: str | os.PathLike[str], label: str | None = None) -> Datalist:
-    """The datalist of a CSV file with the columns file and label, and patient_id and group if known.
+def read(path: str | os.PathLike[str], columns: Mapping[str, str] | None = None) -> Datalist:
+    """The rows of a CSV or Parquet table with the columns file and label, patient_id and group if known.
 
-    Files are relative to the table. Further columns go along into every result. Commas or semicolons
-    separate; the text is UTF-8, with or without a byte order mark.
+    Files are relative to the table. Further columns go along into every result. A row without a file
+    or a label is rejected with its line. No image is opened here.
 
     Args:
         path: The table.
-        label: The column that names the class, if it is not label, class_name or class.
+        columns: The names of file, label, patient_id, group and source in this table, where they
+            are others.
 
     Raises:
-        DataError: A column, a label or a file is missing; the rows are named.
+        DataError: The table cannot be read, or a column is missing.
     """
-    table = Path(path)
-    columns, rows = _rows(table)
-    file_column = _column(table, columns, _FILE)
-    label_column = _column(table, columns, (label,) if label else _LABEL)
-    unlabelled = [str(line) for line, row in rows if row[label_column].lower() in _NOTHING]
-    if unlabelled:
-        raise DataError(f"{table}: {len(unlabelled)} rows have no {label_column}: lines {_some(unlabelled)}")
-    folder = table.resolve().parent
-    missing = [row[file_column] for _, row in rows if not (folder / row[file_column]).is_file()]
-    if missing:
-        raise DataError(f"{table}: {len(missing)} of {len(rows)} images are missing: {_some(missing)}")
-    items = [_item(folder, row, file_column, label_column) for _, row in rows]
-    for item in items:
-        item.setdefault("source", folder.name)
-    labels = sorted({item["class_name"] for item in items})
-    head = {"schema_version": SCHEMA_VERSION, "name": folder.name, "labels": labels}
-    return datalist.read(head | {"training": items})
+    table = Path(os.path.realpath(path))
+    names, rows = rows_of(table)
+    chosen = _columns(table, names, columns or {})
+    items: list[Item] = []
+    rejected = []
+    for line, row in rows:
+        file, label = (row[chosen[key]] for key in ("file", "label"))
+        if not file:
+            rejected.append({"image": f"line {line}", "reason": f"no file: {chosen['file']} is empty"})
+            continue
+        if label.lower() in _NOTHING:
+            rejected.append({"image": file, "reason": f"no label: line {line} has no {chosen['label']}"})
+            continue
+        items.append(_item(table.parent, row, chosen))
+    return {"name": table.parent.name, "training": items, "rejected": rejected}
 
 
-def _rows(table: Path) -> tuple[Sequence[str], list[tuple[int, dict[str, str]]]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            first = stream.readline()
-            stream.seek(0)
-            reader = csv.DictReader(stream, delimiter=";" if first.count(";") > first.count(",") else ",")
-            columns = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = columns
-            rows = [
-                (reader.line_num, {key: (value or "").strip() for key, value in row.items() if key})
-                for row in reader
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: cannot be read as a table: {error}") from error
-    if not rows:
-        raise DataError(f"{table}: holds no rows. Expected a header and one row an image.")
-    return columns, rows
+def _columns(table: Path, names: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+    unknown = [key for key in given if key not in _OURS]
+    if unknown:
+        column(table, _OURS, (unknown[0],), "Columns that can be named")
+    chosen = {
+        "file": column(table, names, (given["file"],) if "file" in given else _FILE),
+        "label": column(table, names, (given["label"],) if "label" in given else _LABEL),
+    }
+    for key in _OURS[2:]:
+        if key in given:
+            chosen[key] = column(table, names, (given[key],))
+        elif key in names:
+            chosen[key] = key
+    return chosen
 
 
-def _column(table: Path, columns: Sequence[str], names: Sequence[str]) -> str:
-    for name in names:
-        if name in columns:
-            return name
-    raise DataError(f"{table}: has no column {' or '.join(names)}. It has: {', '.join(columns)}.")
-
-
-def _item(folder: Path, row: Mapping[str, str], file_column: str, label_column: str) -> Item:
-    file = folder / row[file_column]
-    known = {"image": str(file), "class_name": class_named(row[label_column]), "sha256": sha256(file)}
-    for key in ("patient_id", "group"):
-        known[key] = row.get(key) or None  # type: ignore[assignment]
-    ours = {file_column, label_column, "label", "fold", "validates", *known}
+def _item(folder: Path, row: Row, chosen: Mapping[str, str]) -> Item:
+    known: Item = {
+        "image": str(folder / row[chosen["file"]]),
+        "class_name": class_named(row[chosen["label"]]),
+        "source": folder.name,
+    }
+    for key in _OURS[2:]:
+        if key in chosen:
+            known[key] = row[chosen[key]] or known.get(key)
+    ours = {*chosen.values(), "label", "class_name", "fold", "validates", *known}
     return {**{key: value for key, value in row.items() if key not in ours}, **known}
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,49 +10,9 @@ from typing import Any
 import numpy as np
 from monai.data.image_reader import ImageReader
 
-from monai_brain.data.formats import recognised
-from monai_brain.data.slices import Options, UnreadableImageError, check_contrast
-from monai_brain.errors import MonaiBrainError
-
-PathLike = str | os.PathLike[str]
-Meta = dict[str, Any]
-
-
-def read_slice(
-    path: PathLike, frame: int | None = None, force: bool = False, voi: bool | None = None
-) -> tuple[np.ndarray, Meta]:
-    """One grey image, (H, W) with rows down in its stored type, and what MONAI needs to know of it.
-
-    The meta holds nothing about a person. Its "stored_dtype" outlives MONAI's cast to float32, so
-    that `ToGrey255` still knows an 8-bit image.
-
-    Args:
-        path: The file; its content decides how it is read.
-        frame: See `Options`.
-        force: See `Options`.
-        voi: See `Options`.
-
-    Raises:
-        UnreadableImageError: There is no readable image; reason and detail say why.
-    """
-    file = Path(path)
-    kind = recognised(file)
-    try:
-        image, known = getattr(importlib.import_module(kind.module), kind.function)(
-            file, Options(frame, force, voi)
-        )
-    except (MonaiBrainError, MemoryError):
-        raise
-    except Exception as error:  # damaged files raise whatever their decoder trips over
-        raise UnreadableImageError(file.name, "damaged", f"{type(error).__name__}: {error}") from error
-    check_contrast(file, image)
-    return image, {
-        "format": kind.name,
-        "stored_dtype": str(image.dtype),
-        "spatial_shape": np.asarray(image.shape),
-        "original_channel_dim": "no_channel",
-        "affine": np.eye(4),
-    } | known
+from monai_brain.data.formats import Meta, PathLike
+from monai_brain.data.formats import read_slice as read_slice
+from monai_brain.data.slices import Options, UnreadableImageError
 
 
 class SliceReader(ImageReader):

@@ -17,7 +17,7 @@ from monai_brain.data.datalist import Source
 from monai_brain.data.schema import RECORD_WISE, Datalist, Item
 from monai_brain.errors import ConfigurationError, UnknownNameError
 
-SCHEMES = ("patient", "kfold", "holdout", "paper")
+SCHEMES = ("patient", "kfold", "holdout", "paper", "cvind")
 HOLDOUT = 0.2
 VALIDATION = 0.2
 GROUPED_TENTH = 0.1
@@ -40,16 +40,17 @@ def split(
     - paper: one fold, image by image and class by class as in the published brain-tumour splits.
       Rounding "floor": test n // 5, validation (n - test) // 5 (arXiv 2512.03751). Rounding "ceil":
       test n / 5 rounded up, validation a tenth of the rest by group (10.19651/j.cnki.emt.2519530).
+    - cvind: the folds that the authors of figshare 1512427 published in cvind.mat, by published_fold.
 
-    The last two may tear groups apart. Where they do, or where an image names neither patient nor
-    group, they are refused unless `allow_leakage`, and the result says leakage "record-wise".
+    kfold, paper and cvind may tear groups apart. Where they do, or where an image names neither patient
+    nor group, they are refused unless `allow_leakage`, and the result says leakage "record-wise".
     In every fold the validation part is a share of what is not test, by group wherever the test
     part is (and with rounding "ceil"). Items of "testing" stay test in every fold.
 
     Args:
         datalist: A datalist file, or a datalist already read.
         scheme: One of SCHEMES.
-        folds: How many folds; holdout and paper always make one.
+        folds: How many folds; holdout and paper always make one, cvind as many as were published.
         seed: Another seed, another split.
         allow_leakage: Accept that images of one group stand on two sides.
         validation: The share of the images outside the test part that validates: a fifth unless
@@ -66,13 +67,18 @@ def split(
         raise ConfigurationError('The list "training" is empty: there is nothing to split.')
     together = groups(items)
     grouped = scheme in ("patient", "holdout")
-    leaks = not grouped and _leaks(items, together, scheme, allow_leakage)
+    if scheme == "cvind":
+        leaks = _torn(items, together, allow_leakage)
+    else:
+        leaks = not grouped and _leaks(items, together, scheme, allow_leakage)
     if grouped:
         _check_known(items, scheme)
     count = folds if scheme in ("patient", "kfold") else 1
-    units = together if grouped else list(range(len(items)))
+    units = together if grouped or scheme == "cvind" else list(range(len(items)))
     if scheme == "paper":
         _paper_test(items, seed, rounding)
+    elif scheme == "cvind":
+        count = _published_test(items)
     else:
         shares = [HOLDOUT, 1 - HOLDOUT] if scheme == "holdout" else [1 / count] * count
         bins = balanced(units, _classes(items), shares, f"{seed}/test")
@@ -179,6 +185,38 @@ def _leaks(items: Sequence[Item], together: Sequence[int], scheme: str, allowed:
             "Use --scheme patient, or accept it: --allow-leakage"
         )
     return True
+
+
+def _published(items: Sequence[Item]) -> list[int]:
+    numbers = [str(item.get("published_fold", "")) for item in items]
+    unknown = sum(not number.isdecimal() or int(number) < 1 for number in numbers)
+    if unknown:
+        raise ConfigurationError(
+            f"{unknown} of {len(items)} images have no published_fold, which scheme 'cvind' needs. Put "
+            "cvind.mat beside the .mat files and index them again: monai-brain data index figshare PATH"
+        )
+    return [int(number) for number in numbers]
+
+
+def _published_test(items: Sequence[Item]) -> int:
+    numbers = _published(items)
+    for item, number in zip(items, numbers, strict=True):
+        item["fold"] = number - 1
+    return max(numbers)
+
+
+def _torn(items: Sequence[Item], together: Sequence[int], allowed: bool) -> bool:
+    places = defaultdict(set)
+    for unit, number in zip(together, _published(items), strict=True):
+        places[unit].add(number)
+    torn = sum(len(found) > 1 for found in places.values())
+    unknown = _unknown(items)
+    if (torn or unknown) and not allowed:
+        raise ConfigurationError(
+            f"The published folds put {torn} groups on both sides and {unknown} images name neither patient "
+            "nor group. Use --scheme patient, or accept it: --allow-leakage"
+        )
+    return bool(torn or unknown)
 
 
 def _validate(items: Sequence[Item], units: Sequence[int], fold: int, share: float, seed: int) -> None:

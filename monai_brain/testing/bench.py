@@ -67,15 +67,17 @@ def write_datalist(bundle: Bundle, folder: Path) -> Path:
     kind = bundle.facts.get("phantom")
     if kind:
         count = IMAGES_OF_A_CLASS * len(bundle.labels)
-        content = datalist.read(phantoms.write(str(kind), folder, count, size=PIXELS))
+        written = phantoms.write(str(kind), folder, count, size=PIXELS, classes=bundle.labels)
+        content = datalist.read(written)
     else:
         content = _noise(bundle, folder)
-    seen: dict[str, int] = {}
+    patients: dict[str, list[str]] = {name: [] for name in bundle.labels}
     for item in content["training"]:
-        number = seen.setdefault(item["class_name"], 0)
-        seen[item["class_name"]] += 1
-        item["fold"] = number % FOLDS
-        item["validates"] = [(number + 1) % FOLDS]
+        known = patients[item["class_name"]]
+        if item["patient_id"] not in known:
+            known.append(item["patient_id"])
+        number = known.index(item["patient_id"])
+        item["fold"], item["validates"] = number % FOLDS, [(number + 1) % FOLDS]
     return datalist.write({**content, "folds": FOLDS, "scheme": "patient", "seed": 0}, folder / "folds.json")
 
 

@@ -85,8 +85,8 @@ def check_metadata_complete(bundle: Bundle) -> None:
     require(
         isinstance(paper, dict)
         and {"title", "authors", "year"} <= paper.keys()
-        and {"arxiv", "doi", "url"} & paper.keys(),
-        "monai_brain#paper needs title, authors, year and one of arxiv, doi, url.",
+        and {"arxiv", "doi", "journal", "url"} & paper.keys(),
+        "monai_brain#paper needs title, authors, year and one of arxiv, doi, journal, url.",
     )
     require(
         isinstance(facts["parameters"], int) and not isinstance(facts["parameters"], bool),

@@ -103,6 +103,12 @@ def check_monai_label(bundle: Bundle) -> None:
         "train#handlers of configs/train.json is no list of components, to which MONAI Label adds its "
         "own. Write each with its _target_, not as a reference.",
     )
+    counted = [key for key, value in content.items() if isinstance(value, str) and "train#handlers#" in value]
+    require(
+        not counted,
+        f"configs/train.json: {listed(counted)} counts the handlers, in front of which MONAI Label puts its own. "
+        "Write the component where it is used, or give it an id at the top.",
+    )
 
 
 def check_federated_round(bundle: Bundle) -> None:

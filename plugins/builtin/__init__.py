@@ -6,7 +6,23 @@ import monai_brain as mb
 @mb.hookimpl
 def register_datasets(register) -> None:  # type: ignore[no-untyped-def]
     register("folders", "monai_brain.data.folders:read", help="one folder a class")
-    register("manifest", "monai_brain.data.manifest:read", help="a CSV with file, label, patient_id, group")
+    register(
+        "manifest",
+        "monai_brain.data.manifest:read",
+        help="a CSV or Parquet table with file, label, patient_id, group",
+    )
+    register("figshare", "monai_brain.data.figshare:read", help="the brain tumours of figshare 1512427, .mat")
+    register(
+        "dicom",
+        "monai_brain.data.dicom_sets:read",
+        help="a folder or DICOMDIR, labels by folder or by table",
+    )
+    register("mias", "monai_brain.data.mammograms:read_mias", help="mini-MIAS with its Info.txt")
+    register(
+        "cbis_ddsm",
+        "monai_brain.data.mammograms:read_cbis_ddsm",
+        help="CBIS-DDSM's DICOM files and case descriptions",
+    )
 
 
 @mb.hookimpl

@@ -34,13 +34,8 @@ def copied(request, tmp_path_factory) -> Bundle:
 def folds(copied, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     kind = copied.facts["phantom"]
-    written = phantoms.write(kind, folder, 64, seed=2, size=40)
-    content = datalist.read(written)
-    content["training"] = [item for item in content["training"] if item["class_name"] in copied.labels]
-    content["labels"] = list(copied.labels)
-    for item in content["training"]:
-        item["label"] = copied.labels.index(item["class_name"])
-    return datalist.write(splits.split(content, "patient", folds=3), folder / "folds.json")
+    written = phantoms.write(kind, folder, 64, seed=2, size=40, classes=copied.labels)
+    return datalist.write(splits.split(datalist.read(written), "patient", folds=3), folder / "folds.json")
 
 
 def monai(command: str, bundle: Bundle, recipes: list[str], *words: str) -> subprocess.CompletedProcess[str]:

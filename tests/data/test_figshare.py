@@ -7,6 +7,7 @@ import pytest
 from scipy.io import savemat
 
 from monai_brain.data import figshare
+from monai_brain.data.index import incomplete, index
 from monai_brain.data.reader import read_slice
 from monai_brain.data.slices import UnreadableImageError
 from monai_brain.errors import DataError
@@ -14,6 +15,7 @@ from monai_brain.errors import DataError
 h5py = pytest.importorskip("h5py")
 
 IMAGE = np.random.default_rng(0).integers(0, 3000, (12, 10)).astype(np.int16)
+OTHERS = np.random.default_rng(1).integers(0, 3000, (2, 12, 10)).astype(np.int16)
 MASK = np.zeros((12, 10), np.uint8)
 MASK[2:5, 6:10] = 1
 
@@ -56,11 +58,12 @@ def test_hdf5_without_matlabs_block(tmp_path):
 
 @pytest.mark.parametrize("version", [put, put_5])
 def test_the_index(tmp_path, version):
-    version(tmp_path / "10.mat", 3.0, "MR040240B")
-    version(tmp_path / "2.mat", 2.0, "MR040240")
+    version(tmp_path / "10.mat", 3.0, "MR040240B", OTHERS[0])
+    version(tmp_path / "2.mat", 2.0, "MR040240", OTHERS[1])
     version(tmp_path / "1.mat", 1.0, "100360", mask=np.zeros_like(MASK))
     savemat(tmp_path / "cvind.mat", {"cvind": np.arange(1, 11)[:, None] % 5 + 1})
-    content = figshare.read(tmp_path)
+    content = index(figshare.read(tmp_path), tmp_path).datalist
+    assert incomplete(content) == "3 of 3064: 3.mat, 4.mat, 5.mat, 6.mat, 7.mat and 3056 more missing"
     assert content["labels"] == ["glioma", "meningioma", "pituitary"]
     rows = [
         (i["image"].rsplit("/", 1)[-1], i["class_name"], i["patient_id"], i["group"], i["published_fold"])
@@ -99,8 +102,11 @@ def test_cvind_in_hdf5_above_the_folder(tmp_path):
 def test_bad_fields_are_named(tmp_path, changes, reason):
     put(tmp_path / "1.mat")
     put(tmp_path / "2.mat", **changes)
-    with pytest.raises(DataError, match=rf"1 of 2 files are bad: 2\.mat: .*{reason}"):
-        figshare.read(tmp_path)
+    content = index(figshare.read(tmp_path), tmp_path).datalist
+    assert len(content["training"]) == 1
+    (bad,) = content["rejected"]
+    assert bad["image"] == "2.mat"
+    assert reason in bad["reason"]
 
 
 @pytest.mark.parametrize("version", [put, put_5])

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from monai_brain.data import folders
+from monai_brain.data.index import index
 from monai_brain.errors import DataError
 
 
@@ -43,8 +44,9 @@ def test_each_image_is_of_the_folder_it_lies_in(tmp_path):
     put(tmp_path / "Testing" / "glioma_tumor" / "b.png", 3)
     (tmp_path / "Testing" / "glioma_tumor" / "Thumbs.db").write_bytes(b"\x00\x01thumbs")
     (tmp_path / "Testing" / "glioma_tumor" / "empty.png").write_bytes(b"")
+    put(tmp_path / "loose.png")
     (tmp_path / "readme.txt").write_text("hello", encoding="utf-8")
-    content = folders.read(tmp_path)
+    content = index(folders.read(tmp_path), tmp_path).datalist
     assert content["labels"] == ["glioma", "no_tumor"]
     shown = [(item["image"].removeprefix(f"{tmp_path}/"), item["class_name"]) for item in content["training"]]
     assert shown == [
@@ -52,11 +54,9 @@ def test_each_image_is_of_the_folder_it_lies_in(tmp_path):
         ("Training/glioma_tumor/b.png", "glioma"),
         ("Training/no_tumor/ä.jpg", "no_tumor"),
     ]
-    assert sorted(content["left_out"]) == [
-        "Testing/glioma_tumor/Thumbs.db",
-        "Testing/glioma_tumor/empty.png",
-        "readme.txt",
-    ]
+    assert sorted(content["left_out"]) == ["Testing/glioma_tumor/Thumbs.db", "loose.png", "readme.txt"]
+    empty = {"image": "Testing/glioma_tumor/empty.png", "reason": "empty: it has 0 bytes"}
+    assert content["rejected"] == [empty]
     first = content["training"][0]
     assert first["patient_id"] is None
     with open(first["image"], "rb") as stream:

@@ -286,3 +286,32 @@ def test_the_table_counts_images_and_groups():
     row = next(line for line in lines if line.split()[0] == "glioma").split()
     assert row == ["glioma", "12", "6", "4", "(2)", "4", "(2)", "4", "(2)", "0"]
     assert "scheme patient" in lines[0]
+
+
+def published(folds, patients=None):
+    """Six images with the folds that their authors published."""
+    training = [
+        {
+            "image": f"{i}.png",
+            "class_name": "ab"[i % 2],
+            "patient_id": (patients or list("uvwxyz"))[i],
+            **({"published_fold": fold} if fold else {}),
+        }
+        for i, fold in enumerate(folds)
+    ]
+    return {"schema_version": 1, "name": "n", "labels": ["a", "b"], "training": training}
+
+
+def test_cvind_takes_the_published_folds():
+    result = split(published([1, 2, 3, 3, "2", 1]), "cvind", validation=0)
+    assert [item["fold"] for item in result["training"]] == [0, 1, 2, 2, 1, 0]
+    assert (result["scheme"], result["folds"], result["leakage"]) == ("cvind", 3, None)
+
+
+def test_cvind_needs_every_fold_and_owns_up_to_torn_patients():
+    with pytest.raises(ConfigurationError, match="1 of 6 images have no published_fold"):
+        split(published([1, 2, 3, None, 2, 1]), "cvind")
+    torn = published([1, 2, 1, 2, 1, 2], list("uuvwxy"))
+    with pytest.raises(ConfigurationError, match="1 groups on both sides"):
+        split(torn, "cvind")
+    assert split(torn, "cvind", allow_leakage=True)["leakage"] == "record-wise"

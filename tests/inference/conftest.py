@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 import torch
@@ -34,7 +35,8 @@ def tiny(tmp_path):
     }
     metadata["monai_brain"].pop("weights", None)
     path.write_text(json.dumps(metadata), encoding="utf-8")
-    (bundle.root / "models" / "model.pt").unlink(missing_ok=True)
+    for folder in ("docs", "models", "sample_data"):
+        shutil.rmtree(bundle.root / folder, ignore_errors=True)
     return mb.Bundle.at(bundle.root)
 
 

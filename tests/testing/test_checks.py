@@ -81,6 +81,7 @@ def test_import_is_light_applies_to_plugins_alone(model):
         ),
         ({"network_data_format#inputs#image#num_channels": 3}, "num_channels is 3, its channel_def names 1"),
         ({"network_data_format#inputs#image#spatial_shape": [32, 32, 32]}, "no 2D input"),
+        ({"monai_brain#paper#url": None}, "one of arxiv, doi, journal, url"),
         ({"monai_brain#paper": "a paper"}, "monai_brain#paper needs title"),
         ({"monai_brain#parameters": "many"}, "Write the number of the network's parameters"),
         ({"monai_brain#summary": "very " * 50}, "at most 100 letters"),
@@ -469,6 +470,7 @@ def test_properties(model, name, changes, sentence):
             "lacks train#trainer#max_epochs, which MONAI Label sets",
         ),
         ("train", {"train#handlers#0": "@inferer"}, "to which MONAI Label adds its own"),
+        ("train", {"reseed": "@train#handlers#0"}, "reseed counts the handlers"),
     ],
 )
 def test_monai_label(model, name, changes, sentence):
