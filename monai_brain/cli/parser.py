@@ -13,7 +13,7 @@ from monai_brain import __version__
 from monai_brain.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from monai_brain.registry import Offer
+    from monai_brain.offers import Offer
 
 Run = Callable[[argparse.Namespace], int | None]
 CAM_METHODS = ("gradcam", "gradcam++", "layercam", "eigencam", "scorecam")

@@ -106,7 +106,7 @@ def check_monai_label(bundle: Bundle) -> None:
     counted = [key for key, value in content.items() if isinstance(value, str) and "train#handlers#" in value]
     require(
         not counted,
-        f"configs/train.json: {listed(counted)} counts the handlers, in front of which MONAI Label puts its own. "
+        f"configs/train.json: {listed(counted)} counts the handlers, but MONAI Label puts its own in front. "
         "Write the component where it is used, or give it an id at the top.",
     )
 

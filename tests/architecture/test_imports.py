@@ -12,14 +12,15 @@ ROOT = Path(__file__).parents[2]
 PACKAGE, PLUGINS = ROOT / "monai_brain", ROOT / "plugins"
 
 # Each room with the rooms below it. What stands in a row may use what its row names, itself, and no more.
-CORE = ("errors", "files", "bundles", "hookspecs", "registry", "recipe")
+CORE = ("errors", "files", "bundles", "offers", "hookspecs", "registry", "recipe")
 ROOMS = {
     "errors": (),
     "files": ("errors",),
     "bundles": ("errors", "files"),
-    "hookspecs": ("errors", "files", "bundles"),
-    "registry": ("errors", "files", "bundles", "hookspecs"),
-    "recipe": ("errors", "files", "bundles", "hookspecs", "registry"),
+    "offers": ("errors", "files", "bundles"),
+    "hookspecs": ("errors", "files", "bundles", "offers"),
+    "registry": ("errors", "files", "bundles", "offers", "hookspecs"),
+    "recipe": ("errors", "files", "bundles", "offers", "hookspecs", "registry"),
     "data": CORE,
     "transforms": CORE,
     "evaluation": CORE,
@@ -34,7 +35,7 @@ ROOMS["__main__"] = ("cli",)
 SHARED = "monai_brain.evaluation.predictions"  # the pivot: every room may read and write predictions
 
 LIGHT = [
-    *(f"monai_brain.{name}" for name in ("errors", "files", "bundles", "hookspecs", "registry", "recipe")),
+    *(f"monai_brain.{name}" for name in CORE),
     *(
         "monai_brain",
         "monai_brain.cli",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_brain import hookspecs, registry
+from monai_brain import hookspecs, offers, registry
 from monai_brain.cli import parser as command_line
 from monai_brain.errors import MonaiBrainError
 
@@ -72,9 +72,9 @@ def test_each_hook_has_a_section_with_its_signature(hook):
 def test_what_hooks_are_handed_is_documented():
     text = page("plugin-hooks.md")
     for name, function in (
-        ("register", registry.RegisterBundle.__call__),
-        ("register", registry.Named.__call__),
-        ("cli.add", registry.Commands.add),
+        ("register", offers.RegisterBundle.__call__),
+        ("register", offers.Named.__call__),
+        ("cli.add", offers.Commands.add),
     ):
         assert stands_in(signature(name, function), text), name
 
