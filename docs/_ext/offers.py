@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import markdown_text
+import paper_tables
 from markdown_text import code
 
 from monai_brain import recipe
@@ -70,6 +71,8 @@ def _section(bundle: Bundle) -> str:
             markdown_text.table(("variant", "what it sets"), _variants(facts)),
         ]
     parts += [
+        paper_tables.tables(bundle),
+        "### Recipe",
         "Values of its training recipe, by `--set`:",
         markdown_text.table(("key", "value"), [(code(key), code(value)) for key, value in settings(bundle)]),
         f"**{bundle.disclaimer}**",
