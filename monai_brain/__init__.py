@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from monai_brain.errors import MonaiBrainError as MonaiBrainError
     from monai_brain.evaluation.judge import evaluate as evaluate
     from monai_brain.hookspecs import hookimpl as hookimpl
+    from monai_brain.inference.explain import explain as explain
     from monai_brain.inference.export import export as export
     from monai_brain.inference.predict import predict as predict
     from monai_brain.inference.weights import network as network
     from monai_brain.registry import bundle as bundle
     from monai_brain.registry import models as models
+    from monai_brain.reporting.page import report as report
+    from monai_brain.testing.checks import check as check
     from monai_brain.training.workflow import train as train
 
 __version__ = "0.1.0"
@@ -34,11 +37,14 @@ _LIGHT = {
     "models": "monai_brain.registry",
 }
 _HEAVY = {
+    "check": "monai_brain.testing.checks",
     "evaluate": "monai_brain.evaluation.judge",
+    "explain": "monai_brain.inference.explain",
     "export": "monai_brain.inference.export",
     "network": "monai_brain.inference.weights",
     "predict": "monai_brain.inference.predict",
     "read_dataset": "monai_brain.data.datasets",
+    "report": "monai_brain.reporting.page",
     "split": "monai_brain.data.splits",
     "train": "monai_brain.training.workflow",
 }

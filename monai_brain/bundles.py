@@ -57,7 +57,7 @@ class Bundle:
 
     @property
     def name(self) -> str:
-        """The model's name: its folder's, without the suffix; a run folder bears its model's."""
+        """The model's name, which is its folder's without the suffix; a run folder bears its model's."""
         return str(self.facts.get("model", self.root.name.removesuffix(FOLDER_SUFFIX)))
 
     @functools.cached_property
@@ -70,7 +70,7 @@ class Bundle:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the zoo's metadata has no key for: the object under "monai_brain"."""
+        """The object under "monai_brain", which holds what the zoo's metadata has no key for."""
         facts = self.metadata.get("monai_brain", {})
         return facts if isinstance(facts, dict) else {}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from monai_brain.registry import Commands, Named, RegisterBundle
+    from monai_brain.offers import Commands, Named, RegisterBundle
 
 GROUP = "monai_brain"
 hookspec = pluggy.HookspecMarker(GROUP)

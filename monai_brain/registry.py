@@ -6,80 +6,25 @@ and one that fails in any of these is put aside whole, with its reason.
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import functools
-import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import pluggy
 
 from monai_brain import hookspecs
 from monai_brain.bundles import FOLDER_SUFFIX, Bundle
 from monai_brain.errors import ConfigurationError, MonaiBrainError, UnknownNameError, did_you_mean
+from monai_brain.offers import Commands, Named, Offer
 
 SELECTION_VARIABLE = "MONAI_BRAIN_PLUGINS"
 _OWN_PACKAGES = ("monai_brain", "monai_brain_plugins")
-
-
-class RegisterBundle(Protocol):
-    """What register_bundles is handed."""
-
-    def __call__(self, bundle: Bundle) -> None:
-        """Add a model."""
-        ...
-
-
-class Named(Protocol):
-    """What register_datasets, register_writers and register_exporters are handed."""
-
-    def __call__(self, name: str, target: str | Callable[..., Any], *, help: str = "") -> None:  # noqa: A002
-        """Add an offer under a name."""
-        ...
-
-
-@dataclass(frozen=True)
-class Offer:
-    """One thing that a plugin offers under a name: a function, or where to find it."""
-
-    name: str
-    target: str | Callable[..., Any]
-    plugin: str
-    help: str = ""
-    arguments: Callable[[argparse.ArgumentParser], None] | None = None
-
-    def load(self) -> Callable[..., Any]:
-        """The function itself; its module is imported now and not before."""
-        if not isinstance(self.target, str):
-            return self.target
-        module, _, attribute = self.target.partition(":")
-        found = getattr(importlib.import_module(module), attribute)
-        if not callable(found):
-            raise ConfigurationError(f"{self.target} of plugin {self.plugin!r} is no function.")
-        return found
-
-
-class Commands:
-    """What register_commands is handed: a place to add commands."""
-
-    def __init__(self, put: Callable[[Offer], None], plugin: str) -> None:
-        self._put, self._plugin = put, plugin
-
-    def add(
-        self,
-        name: str,
-        run: str | Callable[[argparse.Namespace], int | None],
-        *,
-        help: str = "",  # noqa: A002
-        arguments: Callable[[argparse.ArgumentParser], None] | None = None,
-    ) -> None:
-        """Add the command `monai-brain name`, whose parser `arguments` fills and which calls `run`."""
-        self._put(Offer(name, run, self._plugin, help, arguments))
 
 
 @dataclass
@@ -92,11 +37,16 @@ class Registry:
     exporters: dict[str, Offer] = field(default_factory=dict)
     commands: dict[str, Offer] = field(default_factory=dict)
     plugins: dict[str, str] = field(default_factory=dict)  # plugin -> module
+    sources: dict[str, str] = field(default_factory=dict)  # bundle -> module of the plugin that registers it
     broken: dict[str, str] = field(default_factory=dict)  # plugin -> reason
 
     KINDS = ("bundles", "datasets", "writers", "exporters", "commands")
 
-    def add(self, plugin: str, load: Callable[[], ModuleType]) -> None:
+    def add(self, module: ModuleType) -> None:
+        """Take in a plugin that is imported already, or put it aside; it bears its module's name."""
+        self.load(module.__name__, lambda: module)
+
+    def load(self, plugin: str, load: Callable[[], ModuleType]) -> None:
         """Take in one plugin, or put it aside with the reason."""
         try:
             module = load()
@@ -110,15 +60,33 @@ class Registry:
             return
         for kind, found in offers.items():
             getattr(self, kind).update(found)
+        self.sources.update(dict.fromkeys(offers["bundles"], module.__name__))
         self.plugins[plugin] = module.__name__
 
 
-@functools.cache
+_in_place: list[Registry] = []
+
+
 def registry() -> Registry:
     """What is installed, read once a process."""
+    return _in_place[-1] if _in_place else _read()
+
+
+@contextlib.contextmanager
+def isolated() -> Iterator[Registry]:
+    """An empty registry that stands in place of the installed plugins' until the block ends."""
+    _in_place.append(Registry())
+    try:
+        yield _in_place[-1]
+    finally:
+        _in_place.pop()
+
+
+@functools.cache
+def _read() -> Registry:
     found = Registry()
     for plugin, load in _selected(_installed()):
-        found.add(plugin, load)
+        found.load(plugin, load)
     return found
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import traceback
+import warnings
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -25,7 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    signal.signal(signal.SIGTERM, _terminate)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+    # Whichever reader a recipe names, MONAI's LoadImage warns that another of its readers finds no GPU codec.
+    warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
     try:
         options = parse(arguments)
         status = options.run(options)

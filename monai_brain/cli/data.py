@@ -70,7 +70,8 @@ def phantom(options: argparse.Namespace) -> None:
     """Write phantoms and their datalist."""
     from monai_brain.data import phantoms
 
-    path = phantoms.write(options.kind, options.output, options.n, seed=options.seed, size=options.size)
+    classes = options.classes.split(",") if options.classes else None
+    path = phantoms.write(options.kind, options.output, options.n, options.seed, options.size, classes)
     _say(options, datalists.read(path), f"{options.n} phantoms; their datalist is {path}")
 
 

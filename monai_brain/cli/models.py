@@ -44,8 +44,8 @@ def info(options: argparse.Namespace) -> None:
         print(json.dumps({"schema_version": 1, **_facts(bundle)}, ensure_ascii=False))
     else:
         for key, value in _facts(bundle).items():
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            print(f"{key.replace('_', ' '):>15}  {shown}")
+            if value is not None:
+                print(f"{key.replace('_', ' '):>15}  {_shown(key, value)}")
 
 
 def copy(options: argparse.Namespace) -> None:
@@ -86,7 +86,6 @@ def _line(bundle: Bundle) -> dict[str, Any]:
 
 def _facts(bundle: Bundle) -> dict[str, Any]:
     channels, height, width = bundle.input_shape
-    paper = bundle.facts.get("paper", {})
     return {
         "name": bundle.name,
         "version": bundle.metadata.get("version"),
@@ -94,14 +93,29 @@ def _facts(bundle: Bundle) -> dict[str, Any]:
         "labels": list(bundle.labels),
         "input": f"{channels} x {height} x {width}",
         "parameters": bundle.facts.get("parameters"),
+        "flops": bundle.facts.get("flops"),
         "variants": sorted(bundle.facts.get("variants", {})),
         "weights": _weights(bundle),
         "weights_sha256": bundle.weights_sha256,
         "licence": bundle.facts.get("licence"),
-        "paper": ". ".join(str(paper[key]) for key in ("authors", "title", "year") if key in paper),
+        "paper": _paper(bundle.facts.get("paper", {})),
         "path": str(bundle.root),
         "disclaimer": bundle.disclaimer,
     }
+
+
+def _paper(paper: dict[str, Any]) -> str:
+    parts = [str(paper[key]) for key in ("authors", "title", "journal", "year") if key in paper]
+    places = {"arxiv": "arXiv", "doi": "DOI"}
+    return ". ".join([*parts, *(f"{shown} {paper[key]}" for key, shown in places.items() if key in paper)])
+
+
+def _shown(key: str, value: Any) -> str:
+    if key == "parameters":
+        return f"{value:,}"
+    if key == "flops":
+        return f"{value / 1e9:.3g} G an image, a multiply-add being two"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _weights(bundle: Bundle) -> str:

@@ -1,11 +1,44 @@
-"""export."""
+"""explain, export, report."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from pathlib import Path
 
 from monai_brain import registry
+
+SOME_FAILED = 3
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Write maps for all inputs, and name each that failed."""
+    from monai_brain.inference import explain as explaining
+    from monai_brain.inference import overlays
+    from monai_brain.inference.predict import Failure
+
+    bundle, failures = registry.bundle(options.model), list[Failure]()
+    folder = Path(options.output or Path("runs") / "explain" / bundle.name)
+    found = explaining.explain(
+        bundle,
+        options.inputs,
+        method=options.method,
+        layer=options.layer,
+        target=options.target,
+        weights=options.weights,
+        device=options.device,
+        failures=failures,
+        progress=None,
+    )
+    lines = overlays.write(found, bundle, folder)
+    for failure in failures:
+        print(f"{failure.case}: {failure.reason}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(lines))
+    else:
+        print(f"{len(lines)} explained, {len(failures)} failed, in {folder}. {bundle.disclaimer}")
+    return SOME_FAILED if failures else 0
 
 
 def export(options: argparse.Namespace) -> None:
@@ -28,3 +61,11 @@ def export(options: argparse.Namespace) -> None:
         print(json.dumps({"schema_version": 1, **written}))
     else:
         print(f"{path}  {options.format}, {size / 1e6:.1f} MB. {registry.bundle(options.model).disclaimer}")
+
+
+def report(options: argparse.Namespace) -> None:
+    """Write the page of a run."""
+    from monai_brain.reporting.page import report as write_report
+
+    path = write_report(options.run_folder, options.output, split=options.split, images=options.images)
+    print(json.dumps({"schema_version": 1, "path": str(path)}) if options.json else f"The report is {path}")

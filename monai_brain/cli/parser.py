@@ -13,9 +13,10 @@ from monai_brain import __version__
 from monai_brain.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from monai_brain.registry import Offer
+    from monai_brain.offers import Offer
 
 Run = Callable[[argparse.Namespace], int | None]
+CAM_METHODS = ("gradcam", "gradcam++", "layercam", "eigencam", "scorecam")
 PHANTOMS = ("brain", "mammogram")
 SCHEMES = ("patient", "kfold", "holdout", "paper", "cvind")
 
@@ -56,6 +57,7 @@ def build() -> tuple[Parser, Any]:
     _training(commands)
     _inference(commands)
     _outputs(commands)
+    _checking(commands)
     return parser, commands
 
 
@@ -113,9 +115,9 @@ def _data(commands: Any) -> None:
     )
     split = _command(actions, "split", "put a datalist's images into folds", "monai_brain.cli.data:split")
     split.add_argument("file", metavar="FILE", help="a datalist")
-    split.add_argument("--scheme", choices=SCHEMES, default="patient", help="default: patient")
-    split.add_argument("--folds", type=int, default=5, metavar="K", help="default: 5")
-    split.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    split.add_argument("--scheme", choices=SCHEMES, default="patient", help="how; default: patient")
+    split.add_argument("--folds", type=int, default=5, metavar="K", help="how many; default: 5")
+    split.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw; default: 0")
     split.add_argument(
         "--allow-leakage",
         action="store_true",
@@ -125,10 +127,11 @@ def _data(commands: Any) -> None:
     phantom = _command(
         actions, "phantom", "images made from a seed, to try things with", "monai_brain.cli.data:phantom"
     )
-    phantom.add_argument("kind", choices=PHANTOMS)
+    phantom.add_argument("kind", choices=PHANTOMS, help="what they resemble")
     phantom.add_argument("--n", type=int, default=400, metavar="N", help="how many images; default: 400")
-    phantom.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    phantom.add_argument("--size", type=int, default=128, metavar="PX", help="default: 128")
+    phantom.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw; default: 0")
+    phantom.add_argument("--size", type=int, default=128, metavar="PX", help="their sides; default: 128")
+    phantom.add_argument("--classes", metavar="A,B,...", help="only these, in this order; default: all")
     _output(phantom, "DIR", "the folder to write")
 
 
@@ -174,10 +177,22 @@ def _inference(commands: Any) -> None:
     predict.add_argument("-o", "--output", metavar="DIR", help="default: ./runs/predict/MODEL")
     predict.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
     predict.add_argument("--device", metavar="NAME", help="cuda or cpu; default: the GPU where there is one")
+    predict.add_argument("--explain", action="store_true", help="also write maps of where the evidence lies")
     predict.add_argument("--batch-size", type=int, metavar="N", help="default: the recipe's")
 
 
 def _outputs(commands: Any) -> None:
+    explain = _command(
+        commands, "explain", "maps of where the evidence lies", "monai_brain.cli.outputs:explain"
+    )
+    explain.add_argument("model", metavar="MODEL", help="a name, a bundle folder or a run folder")
+    explain.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders or globs")
+    explain.add_argument("-o", "--output", metavar="DIR", help="default: ./runs/explain/MODEL")
+    explain.add_argument("--method", choices=CAM_METHODS, default="gradcam", help="default: gradcam")
+    explain.add_argument("--class", dest="target", metavar="NAME", help="default: the predicted class")
+    explain.add_argument("--layer", metavar="L", help="a dotted name such as layer4.1; default: the bundle's")
+    explain.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
+    explain.add_argument("--device", metavar="NAME", help="cuda or cpu; default: the GPU where there is one")
     export = _command(commands, "export", "a model for other programs", "monai_brain.cli.outputs:export")
     export.add_argument("model", metavar="MODEL", help="a name, a bundle folder or a run folder")
     export.add_argument(
@@ -188,6 +203,19 @@ def _outputs(commands: Any) -> None:
     export.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
     export.add_argument("--variant", metavar="NAME", help="one of the model's variants")
     export.add_argument("--calibration", nargs="+", metavar="INPUT", help="images that int8 is measured on")
+    report = _command(commands, "report", "one HTML page about a run", "monai_brain.cli.outputs:report")
+    report.add_argument("run_folder", metavar="RUN", help="a run folder or a predictions file")
+    report.add_argument("-o", "--output", metavar="FILE", help="default: report.html in the run folder")
+    report.add_argument("--split", metavar="NAME", help="what is measured; default: test where there is one")
+    report.add_argument("--no-images", dest="images", action="store_false", help="leave the images out")
+
+
+def _checking(commands: Any) -> None:
+    check = _command(
+        commands, "check", "whether a model meets what is asked of every model", "monai_brain.cli.check:run"
+    )
+    check.add_argument("model", metavar="MODEL|PATH", help="a name, a bundle folder or a run folder")
+    check.add_argument("--only", nargs="+", metavar="NAME", help="the names of checks; default: all")
 
 
 def _command(commands: Any, name: str, text: str, run: str | Run | None) -> argparse.ArgumentParser:

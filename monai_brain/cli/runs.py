@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from monai_brain import recipe, registry
+from monai_brain.bundles import Bundle
 from monai_brain.errors import OutputError
 
 SOME_FAILED = 3
@@ -70,6 +71,8 @@ def predict(options: argparse.Namespace) -> int:
         raise OutputError(f"Cannot make {folder}: {error.strerror}. Name another place by -o.") from None
     for offer in registry.registry().writers.values():
         offer.load()(answers, bundle, folder)
+    if options.explain:
+        _explain(options, bundle, folder / "explanations")
     for failure in answers.failures:
         print(f"{failure.case}: {failure.reason}", file=sys.stderr)
     if options.json:
@@ -82,6 +85,16 @@ def predict(options: argparse.Namespace) -> int:
                 print(f"{line['case']}  {line['predicted']}  {probabilities[line['predicted']]:.3f}")
         print(f"{done} done, {len(answers.failures)} failed, in {folder}. {bundle.disclaimer}")
     return SOME_FAILED if answers.failures else 0
+
+
+def _explain(options: argparse.Namespace, bundle: Bundle, folder: Path) -> None:
+    """Write the maps of what was predicted; what could not be read is named with the predictions."""
+    from monai_brain.inference import explain, overlays
+
+    found = explain.explain(
+        bundle, options.inputs, weights=options.weights, device=options.device, failures=[], progress=None
+    )
+    overlays.write(found, bundle, folder)
 
 
 def demo(options: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from monai_brain.data import datalist
 from monai_brain.data.schema import SCHEMA_VERSION
-from monai_brain.errors import ConfigurationError
+from monai_brain.errors import ConfigurationError, UnknownNameError
 from monai_brain.files import sha256, whole
 
 BRAIN_CLASSES = ("glioma", "meningioma", "no_tumor", "pituitary")
@@ -45,32 +45,48 @@ class Phantom:
     tumor_box: str = ""
 
 
-def brain(n: int, seed: int = 0, size: int = 128) -> list[Phantom]:
-    """`n` axial brain slices, the four classes in equal shares, several slices a patient.
+def brain(n: int, seed: int = 0, size: int = 128, classes: Sequence[str] = BRAIN_CLASSES) -> list[Phantom]:
+    """`n` axial brain slices, the classes in equal shares, several slices a patient.
 
     Glioma: an irregular ring with a dark core inside the brain. Meningioma: a round, even spot at
     the brain's edge. Pituitary: a small spot in the middle, low. All heads hold small bright vessels.
     """
-    return _made(BRAIN_CLASSES, _head, n, seed, size)
+    return _made(classes, BRAIN_CLASSES, _head, n, seed, size)
 
 
-def mammogram(n: int, seed: int = 0, size: int = 128) -> list[Phantom]:
+def mammogram(
+    n: int, seed: int = 0, size: int = 128, classes: Sequence[str] = MAMMOGRAM_CLASSES
+) -> list[Phantom]:
     """`n` breasts at the left or right border: outline whole ("complete") or cut ("incomplete").
 
     Both classes show equally much breast, so that the covered area tells nothing.
     """
-    return _made(MAMMOGRAM_CLASSES, _breast, n, seed, size)
+    return _made(classes, MAMMOGRAM_CLASSES, _breast, n, seed, size)
 
 
-def write(kind: str, folder: str | Path, n: int, seed: int = 0, size: int = 128) -> Path:
-    """The path of the datalist.json written beside `n` PNG images of "brain" or "mammogram"."""
+def write(
+    kind: str,
+    folder: str | Path,
+    n: int,
+    seed: int = 0,
+    size: int = 128,
+    classes: Sequence[str] | None = None,
+) -> Path:
+    """The path of the datalist.json written beside `n` PNG images of "brain" or "mammogram".
+
+    `classes` names those wanted, in the order that the datalist gives them; by default all.
+
+    Raises:
+        ConfigurationError: The kind or a class is unknown, or there are too few images for the classes.
+    """
     makers = {"brain": (brain, BRAIN_CLASSES), "mammogram": (mammogram, MAMMOGRAM_CLASSES)}
     if kind not in makers:
         raise ConfigurationError(f"No phantom is named {kind!r}. Expected: {', '.join(makers)}.")
-    make, labels = makers[kind]
+    make, every = makers[kind]
+    labels = list(classes or every)
     place = Path(folder).resolve()
     items = []
-    for number, phantom in enumerate(make(n, seed, size)):
+    for number, phantom in enumerate(make(n, seed, size, labels)):
         path = place / "images" / f"{phantom.patient_id}_{number:04d}.png"
         content = cv2.imencode(".png", phantom.image)[1].tobytes()
         with whole(path, "wb") as stream:
@@ -84,14 +100,19 @@ def write(kind: str, folder: str | Path, n: int, seed: int = 0, size: int = 128)
         items.append(
             item | ids | {"source": "phantom", "sha256": sha256(path), "tumor_box": phantom.tumor_box}
         )
-    head = {"schema_version": SCHEMA_VERSION, "name": f"phantom {kind}", "labels": list(labels)}
+    head = {"schema_version": SCHEMA_VERSION, "name": f"phantom {kind}", "labels": labels}
     return datalist.write(head | {"training": items, "testing": []}, place / "datalist.json")
 
 
 Draw = Callable[[str, np.random.Generator, np.random.Generator, int], tuple[np.ndarray, str]]
 
 
-def _made(classes: Sequence[str], draw: Draw, n: int, seed: int, size: int) -> list[Phantom]:
+def _made(
+    classes: Sequence[str], known: Sequence[str], draw: Draw, n: int, seed: int, size: int
+) -> list[Phantom]:
+    for name in classes:
+        if name not in known:
+            raise UnknownNameError("class of phantoms", name, known)
     if n < len(classes) or size < 16:
         raise ConfigurationError(
             f"n is {n}, size {size}: expected at least {len(classes)} images of 16 pixels."

@@ -169,7 +169,7 @@ class Predictions:
 
     @property
     def groups(self) -> StrArray | None:
-        """What belongs together, (N,): group, else patient_id, else the case; None if none is named."""
+        """What belongs together, (N,), by group, else patient_id, else the case; None if none is named."""
         known = np.where(self.group != "", self.group, self.patient_id)
         if not (known != "").any():
             return None

@@ -61,7 +61,7 @@ def to_int8(job: Exportable, path: Path) -> None:
     one image and for several and gives finite numbers is checked here.
 
     Raises:
-        ConfigurationError: No calibration images were named, and the bundle has no sample data.
+        ConfigurationError: No calibration images were named. A bundle's few samples would not do.
         DataError: A calibration image cannot be read.
     """
     images = _calibration_images(job)
@@ -102,8 +102,7 @@ def _calibration_images(job: Exportable) -> list[np.ndarray[Any, Any]]:
     """Images as the network takes them, (C, H, W), spread evenly over all that were named."""
     from monai.bundle import ConfigParser
 
-    samples = job.bundle.root / "sample_data"
-    items = found_inputs.find(job.calibration or ([samples] if samples.is_dir() else []))
+    items = found_inputs.find(job.calibration or [])
     if not items:
         raise ConfigurationError(
             "int8 needs images to calibrate with: name some by calibration (--calibration)."

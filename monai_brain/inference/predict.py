@@ -101,7 +101,7 @@ class Predictor:
         try:
             image = self.preprocess({"image": item["image"]})["image"]
         except Exception as error:  # noqa: BLE001  a file from anywhere can make a decoder raise anything
-            return Failure(str(item["case"]), _reason(error, item))
+            return Failure(str(item["case"]), reason(error, item))
         plain = image.as_tensor() if hasattr(image, "as_tensor") else torch.as_tensor(image)
         return item, plain.contiguous()
 
@@ -156,8 +156,8 @@ def predict(
     return answers
 
 
-def _reason(error: BaseException, item: Item) -> str:
-    """One line, without the path: the case names the input already."""
+def reason(error: BaseException, item: Item) -> str:
+    """Why an item failed, in one line without its path: the case names the input already."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, MonaiBrainError):
         cause = cause.__cause__ or cause.__context__

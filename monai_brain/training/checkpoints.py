@@ -36,7 +36,11 @@ class KeepBestAndLast:
         stop: Any = None,
         resume: bool = False,
     ) -> None:
-        """`stop` is the StopEarly of the recipe, where it has one: its count is part of the state."""
+        """`stop` is the StopEarly of the recipe, where it has one.
+
+        It is attached from here, and its count is part of the state. So it stands once in a recipe, and
+        not as a reference among the handlers, where MONAI Label reads each one's _target_.
+        """
         self.run_dir, self.evaluator, self.resume = Path(run_dir), evaluator, resume
         parts = {"network": network, "optimizer": optimizer, "lr_scheduler": lr_scheduler, "stop": stop}
         self.parts: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
@@ -46,6 +50,8 @@ class KeepBestAndLast:
 
     def attach(self, engine: Engine) -> None:
         """Follow the trainer; attach after ValidationHandler and the scheduler, whose work this records."""
+        if "stop" in self.parts:
+            self.parts["stop"].attach(engine)
         engine.add_event_handler(Events.STARTED, self._begin)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
         self.evaluator.add_event_handler(Events.COMPLETED, self._mark)

@@ -22,6 +22,9 @@ METRICS_FILE = "metrics.csv"
 PREDICTIONS_FILE = "predictions.csv"
 JUDGEMENT_FILE = "metrics.json"
 _PACKAGES = ("monai", "numpy", "opencv-python-headless", "pytorch-ignite", "scikit-learn", "scipy", "torch")
+# Runs that this process began: MONAI initializes a workflow again whenever a value of it is changed, and a
+# federated client does so before each training. Once an epoch is done, a run is not begun twice.
+_begun: set[Path] = set()
 
 
 def begin(
@@ -42,10 +45,12 @@ def begin(
         raise ConfigurationError(
             f"{folder} has no {CHECKPOINT_FILE} to resume from. Start it without --resume."
         )
-    if not resume and (folder / MANIFEST_FILE).exists():
+    begun_here = folder.resolve() in _begun and not (folder / CHECKPOINT_FILE).exists()
+    if not resume and (folder / MANIFEST_FILE).exists() and not begun_here:
         raise OutputError(
             f"{folder} holds a run already. Name another run_dir, or go on with it by --resume."
         )
+    _begun.add(folder.resolve())
     for place in (folder, folder / "models", folder / "checkpoints"):
         try:
             place.mkdir(parents=True, exist_ok=True)

@@ -86,6 +86,7 @@ class KanHead(nn.Module):
         grid_range: Sequence[float] = (-1.0, 1.0),
     ) -> None:
         super().__init__()
+        self.in_features = in_features
         self.bilinear = form == "bilinear"
         self.interactions = interactions
         self.spline: SplineLayer | FixedSplineLayer = SplineLayer(
@@ -115,6 +116,15 @@ class KanHead(nn.Module):
         if isinstance(fused.spline, SplineLayer):
             fused.spline = FixedSplineLayer(fused.spline)
         return fused
+
+    def __prepare_scriptable__(self) -> torch.jit.ScriptModule:
+        """What torch.jit.script takes in place of this head: the fused one, traced.
+
+        Its recursion is over names that only Python can make; MONAI's ckpt_export scripts.
+        """
+        fused = self.fuse()
+        example = torch.zeros(2, fused.in_features, dtype=fused.spline.dtype, device=fused.spline.device)
+        return torch.jit.trace(fused, example)  # type: ignore[no-any-return]
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
         h = self.spline(x)
@@ -146,6 +156,11 @@ class FixedSplineLayer(nn.Module):
     def dtype(self) -> torch.dtype:
         """The type in which the layer computes."""
         return self.matrix.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the matrix."""
+        return self.matrix.device
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The layer's output (B, out_dim)."""

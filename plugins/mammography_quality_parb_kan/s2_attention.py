@@ -41,20 +41,22 @@ class S2Attention(nn.Module):
 
     def mix(self, x: torch.Tensor) -> torch.Tensor:
         """The weighted sum of the three parts, before the last pointwise map."""
-        first, second, third = self.expand(x).chunk(PARTS, dim=1)
-        first = _shift(first, "right", "left", "down", "up")
-        second = _shift(second, "down", "up", "right", "left")
+        first, second, third = self.expand(x).chunk(3, dim=1)
+        first = _shift(first, ["right", "left", "down", "up"])
+        second = _shift(second, ["down", "up", "right", "left"])
         mean = first.mean((2, 3)) + second.mean((2, 3)) + third.mean((2, 3))
-        weights = functional.softmax(self.weigh(mean).unflatten(1, (PARTS, self.channels)), dim=1)
+        weights = functional.softmax(self.weigh(mean).unflatten(1, [3, self.channels]), dim=1)
         weight = weights[..., None, None].to(third.dtype).unbind(1)
         mixed = torch.addcmul(weight[2] * third, weight[0], first)
         return torch.addcmul(mixed, weight[1], second)
 
 
-def _shift(x: torch.Tensor, *ways: str) -> torch.Tensor:
+def _shift(x: torch.Tensor, ways: list[str]) -> torch.Tensor:
     """The feature map with each of its channel groups moved one pixel in its own direction."""
-    moved = []
-    for part, way in zip(x.chunk(len(ways), dim=1), ways, strict=True):
+    moved: list[torch.Tensor] = []
+    parts = x.chunk(len(ways), dim=1)
+    for index, way in enumerate(ways):
+        part = parts[index]
         if way == "right":
             moved.append(torch.cat([part[..., :1], part[..., :-1]], dim=-1))
         elif way == "left":

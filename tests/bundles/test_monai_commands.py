@@ -34,13 +34,8 @@ def copied(request, tmp_path_factory) -> Bundle:
 def folds(copied, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     kind = copied.facts["phantom"]
-    written = phantoms.write(kind, folder, 64, seed=2, size=40)
-    content = datalist.read(written)
-    content["training"] = [item for item in content["training"] if item["class_name"] in copied.labels]
-    content["labels"] = list(copied.labels)
-    for item in content["training"]:
-        item["label"] = copied.labels.index(item["class_name"])
-    return datalist.write(splits.split(content, "patient", folds=3), folder / "folds.json")
+    written = phantoms.write(kind, folder, 64, seed=2, size=40, classes=copied.labels)
+    return datalist.write(splits.split(datalist.read(written), "patient", folds=3), folder / "folds.json")
 
 
 def monai(command: str, bundle: Bundle, recipes: list[str], *words: str) -> subprocess.CompletedProcess[str]:
@@ -116,9 +111,8 @@ from monai.bundle import create_workflow
 root, datalist, run_dir = sys.argv[1:]
 infer = create_workflow(config_file=f"{root}/configs/inference.json", workflow_type="infer", bundle_root=root)
 assert infer.check_properties() == [], infer.check_properties()
-train = create_workflow(
-    config_file=f"{root}/configs/train.json", workflow_type="train", bundle_root=root, datalist=datalist, run_dir=run_dir
-)
+places = {"bundle_root": root, "datalist": datalist, "run_dir": run_dir}
+train = create_workflow(config_file=f"{root}/configs/train.json", workflow_type="train", **places)
 assert train.check_properties() == [], train.check_properties()
 """
 

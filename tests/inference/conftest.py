@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 import torch
@@ -34,20 +35,28 @@ def tiny(tmp_path):
     }
     metadata["monai_brain"].pop("weights", None)
     path.write_text(json.dumps(metadata), encoding="utf-8")
-    (bundle.root / "models" / "model.pt").unlink(missing_ok=True)
+    for folder in ("docs", "models", "sample_data"):
+        shutil.rmtree(bundle.root / folder, ignore_errors=True)
     return mb.Bundle.at(bundle.root)
 
 
 @pytest.fixture
 def tiny_network(tiny):
-    """The tiny bundle's network, with weights and statistics that are not the initial ones."""
+    """The tiny bundle's network, with statistics that are not the initial ones."""
     generator = torch.Generator().manual_seed(3)
     network = mb.network(tiny)
     with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.normal_(0, 0.3, generator=generator)
         for module in network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
+            if isinstance(module, torch.nn.Conv2d):
+                fan = module.weight[0].numel()
+                module.weight.normal_(0, (2 / fan) ** 0.5, generator=generator)
+            elif isinstance(module, torch.nn.BatchNorm2d):
+                module.weight.uniform_(0.7, 1.3, generator=generator)
+                module.bias.normal_(0, 0.2, generator=generator)
                 module.running_mean.normal_(0, 0.2, generator=generator)
                 module.running_var.uniform_(0.5, 2, generator=generator)
+            elif isinstance(module, torch.nn.Linear):
+                module.weight.normal_(0, 1, generator=generator)
+        # So that it does not say the same of every image.
+        network.fc.bias -= network(torch.randn(8, 1, 64, 64, generator=generator)).mean(0)
     return network

@@ -1,0 +1,1 @@
+"""The conformance kit: what every model must meet, for its author's tests and for `monai-brain check`."""

@@ -1,0 +1,1 @@
+"""What this project promises to be fast at, each timed beside what a reader would use instead."""
