@@ -10,6 +10,7 @@ from pathlib import Path
 from monai_brain.data.folders import named_as_image
 from monai_brain.errors import ConfigurationError
 
+
 def find(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[dict[str, str]]:
     """The images under the inputs: each with its path and its case, the path as seen from the input.
 
