@@ -72,6 +72,8 @@ def _section(bundle: Bundle) -> str:
         ]
     parts.append(paper_tables.tables(bundle))
     parts += [
+        paper_tables.tables(bundle),
+        "### Recipe",
         "Values of its training recipe, by `--set`:",
         markdown_text.table(("key", "value"), [(code(key), code(value)) for key, value in settings(bundle)]),
         f"**{bundle.disclaimer}**",

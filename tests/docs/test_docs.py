@@ -182,6 +182,14 @@ def test_each_offer_stands_in_the_generated_table(generated, kind):
             assert f"| `{name}` | {offer.help} |" in generated[kind]()
 
 
+@pytest.mark.parametrize("kind", ["bundles", "datasets", "writers", "exporters", "commands"])
+def test_each_hook_names_its_users_here(kind):
+    section = page("plugin-hooks.md").split(f"\n## register_{kind}\n")[1].split("\n## ")[0]
+    found = getattr(registry.registry(), kind)
+    named = [name for name in found if f"`{name}`" in section]
+    assert named == list(found) or (kind == "bundles" and "every model's plugin" in section)
+
+
 def test_each_image_format_is_named(generated):
     from monai_brain.data.formats import FORMATS
 
