@@ -70,7 +70,6 @@ def _section(bundle: Bundle) -> str:
             "Variants, by `--variant`:",
             markdown_text.table(("variant", "what it sets"), _variants(facts)),
         ]
-    parts.append(paper_tables.tables(bundle))
     parts += [
         paper_tables.tables(bundle),
         "### Recipe",
