@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import pydoc
 from typing import Any
 
@@ -106,7 +107,7 @@ def check_recipes_agree(bundle: Bundle) -> None:
     train, inference = read_json(bundle.config("train")), read_json(bundle.config("inference"))
     for key in SHARED:
         require(
-            train.get(key) == inference.get(key),
+            _as_written(train.get(key)) == _as_written(inference.get(key)),
             f"{key} is {train.get(key)!r} in configs/train.json and {inference.get(key)!r} in "
             "configs/inference.json. Make them equal, or the network that is used is not the one that was "
             "trained.",
@@ -130,6 +131,11 @@ def check_recipes_agree(bundle: Bundle) -> None:
         f"configs/inference.json {shapes[1]}{', other values' if shapes[0] == shapes[1] else ''}, for the "
         "same image. Make them the same transforms in the same order.",
     )
+
+
+def _as_written(value: Any) -> str:
+    """A value for comparison; MONAI writes :: for # where it has resolved a recipe, as in a run's."""
+    return json.dumps(value, sort_keys=True).replace("::", "#")
 
 
 def component(bundle: Bundle, name: str, key: str) -> Any:

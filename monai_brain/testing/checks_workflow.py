@@ -103,7 +103,8 @@ def check_monai_label(bundle: Bundle) -> None:
         "train#handlers of configs/train.json is no list of components, to which MONAI Label adds its "
         "own. Write each with its _target_, not as a reference.",
     )
-    counted = [key for key, value in content.items() if isinstance(value, str) and "train#handlers#" in value]
+    texts = {key: value.replace("::", "#") for key, value in content.items() if isinstance(value, str)}
+    counted = [key for key, text in texts.items() if "train#handlers#" in text]
     require(
         not counted,
         f"configs/train.json: {listed(counted)} counts the handlers, but MONAI Label puts its own in front. "

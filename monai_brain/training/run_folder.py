@@ -16,6 +16,7 @@ from monai_brain.bundles import WEIGHTS_FILE, Bundle
 from monai_brain.data import datalist as datalists
 from monai_brain.errors import ConfigurationError, OutputError
 from monai_brain.files import read_json, sha256, sweep, write_json
+from monai_brain.inference import weights as network_weights
 
 CHECKPOINT_FILE = "checkpoints/last.pt"
 MANIFEST_FILE = "manifest.json"
@@ -75,7 +76,7 @@ def leakage(run_dir: str | Path) -> str | None:
 
 
 def finish(run_dir: str | Path, outcome: Mapping[str, Any]) -> None:
-    """Record the weights' SHA-256 and how the training went."""
+    """Record the weights' SHA-256, the network's size and how the training went."""
     folder = Path(run_dir)
     metadata = read_json(folder / "configs" / "metadata.json")
     metadata["monai_brain"]["weights"] = {
@@ -83,6 +84,9 @@ def finish(run_dir: str | Path, outcome: Mapping[str, Any]) -> None:
         "file": WEIGHTS_FILE,
         "sha256": sha256(folder / WEIGHTS_FILE),
     }
+    # A variant, or another number of channels, is another size than the bundle states.
+    trained = network_weights.network(Bundle.at(folder))
+    metadata["monai_brain"]["parameters"] = sum(parameter.numel() for parameter in trained.parameters())
     write_json(folder / "configs" / "metadata.json", metadata)
     write_json(folder / MANIFEST_FILE, {**read_json(folder / MANIFEST_FILE), "outcome": dict(outcome)})
 

@@ -213,7 +213,7 @@ def test_bytes_that_are_no_text(folder):
 
 
 def test_no_file_and_a_folder(folder):
-    with pytest.raises(ConfigurationError, match=r"absent.json does not exist. Make a datalist"):
+    with pytest.raises(ConfigurationError, match=r"absent\.json does not exist. Make a datalist"):
         datalist.read(folder / "absent.json")
     with pytest.raises(DataError, match="cannot be read"):
         datalist.read(folder)

@@ -4,12 +4,17 @@ import pytest
 
 import monai_brain as mb
 from monai_brain.registry import registry
-from monai_brain.testing.checks import CHECKS
+from monai_brain.testing.checks import CHECKS, conformance
 from monai_brain.testing.parametrize import parametrize_with_checks
+from monai_brain.testing.tiny import tiny_bundle
 
 OURS = [name for name in mb.models() if registry().sources[name].startswith("monai_brain_plugins.")]
 
 
+RUN = (
+    *("strict_json", "metadata_complete", "zoo_rules", "recipe_keys", "metadata_true_to_network"),
+    *("recipes_agree", "forward", "cam_layer_exists", "variants", "weights", "monai_label"),
+)
 SLOW = ("loss_falls", "export_parity", "no_network_at_import", "federated_round", "phantom_run")
 
 
@@ -26,3 +31,13 @@ def test_slow_conformance(bundle, check):
 
 def test_ours_are_installed():
     assert "brain_tumor_resnet34" in OURS
+
+
+def test_a_run_is_a_model_too(brain_phantoms, tmp_path):
+    """One that was trained with other channels and another network than its bundle's."""
+    from monai_brain.training.workflow import train
+
+    overrides = {"variant": "tiny_wide", "max_epochs": 1, "in_channels": 3}
+    run = train(tiny_bundle(tmp_path / "tiny"), brain_phantoms, 0, run_dir=tmp_path / "run", **overrides)
+    found = {result.name: (result.state, result.reason) for result in conformance(run, RUN)}
+    assert found == dict.fromkeys(RUN, ("passed", ""))
