@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import copy
 import json
+import math
+import numbers
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from monai_brain.bundles import Bundle
 from monai_brain.errors import ConfigurationError, MonaiBrainError, did_you_mean
 from monai_brain.files import read_json
 
 if TYPE_CHECKING:
-    from monai.bundle import ConfigWorkflow
+    from monai.bundle import ConfigParser, ConfigWorkflow
 
 # Keys of a recipe that belong to one run on one machine: they are never carried from one recipe to another.
 PLACES = ("bundle_root", "dataset_dir", "datalist", "device", "num_workers", "output_dir", "run_dir")
+# Keys that stand at the top of every recipe and hold a whole number, with the least that makes sense.
+WHOLE = {
+    **dict.fromkeys(("batch_size", "image_size", "in_channels", "max_epochs"), 1),
+    **dict.fromkeys(("fold", "num_workers", "seed"), 0),
+}
+_FAULTS = ("the referring item", "detected circular references", "Cannot locate class or function path")
 
 
 def override(text: str) -> tuple[str, Any]:
@@ -30,9 +41,30 @@ def override(text: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise ConfigurationError(f"--set takes key=value, for example max_epochs=5, not {text!r}.")
     try:
-        return key.strip(), json.loads(value)
-    except json.JSONDecodeError:
+        return key.strip(), json.loads(value, parse_constant=_no_number)
+    except ValueError:
         return key.strip(), value
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(constant)  # NaN and Infinity are no JSON, though Python reads them
+
+
+def parsed(bundle: Bundle, name: str) -> ConfigParser:
+    """MONAI's parser of one of a bundle's recipes, with its metadata, and its place as bundle_root.
+
+    Raises:
+        ConfigurationError: The recipe cannot be read, or says one thing twice.
+    """
+    from monai.bundle import ConfigParser
+    from monai.bundle.utils import merge_kv
+
+    found = ConfigParser({})
+    for key, value in read_json(bundle.config(name)).items():
+        merge_kv(found, key, value)
+    found.read_meta(copy.deepcopy(bundle.metadata))
+    found["bundle_root"] = str(bundle.root)
+    return found
 
 
 def workflow(
@@ -47,23 +79,38 @@ def workflow(
         kind: "train" or "infer", as MONAI calls it.
 
     Raises:
-        ConfigurationError: A recipe cannot be read, or lacks a key that is overridden.
+        ConfigurationError: A recipe cannot be read, lacks a key that is overridden, or takes another
+            kind of value there.
     """
     from monai.bundle import ConfigWorkflow
 
-    files = [name if name.endswith(".json") else str(bundle.config(name)) for name in recipes]
-    for file in files:
-        read_json(file)  # refuses what MONAI would silently misread
+    files = [Path(name) if name.endswith(".json") else bundle.config(name) for name in recipes]
     logging_file: str | bool = str(bundle.root / "configs" / "logging.conf")
-    found = ConfigWorkflow(
-        config_file=files,
-        meta_file=str(bundle.root / "configs" / "metadata.json"),
-        logging_file=logging_file if Path(str(logging_file)).is_file() else False,
-        workflow_type=kind,
-    )
+    with contextlib.ExitStack() as stack:
+        *configs, meta = [
+            _readable(file, stack) for file in (*files, bundle.root / "configs" / "metadata.json")
+        ]
+        found = ConfigWorkflow(
+            config_file=configs,
+            meta_file=meta,
+            logging_file=logging_file if Path(str(logging_file)).is_file() else False,
+            workflow_type=kind,
+        )
     check_keys(found.parser, overrides)
+    check_values(found.parser, overrides)
     found.parser.update({"bundle_root": str(bundle.root), **overrides})
     return found
+
+
+def _readable(file: Path, stack: contextlib.ExitStack) -> str:
+    """The path of a config that says one thing only, in a form that MONAI takes: no byte order mark."""
+    read_json(file)
+    content = file.read_bytes()
+    if not content.startswith(codecs.BOM_UTF8):
+        return str(file)
+    plain = Path(stack.enter_context(tempfile.TemporaryDirectory())) / file.name
+    plain.write_bytes(content.removeprefix(codecs.BOM_UTF8))
+    return str(plain)
 
 
 def check_keys(config: Any, overrides: Iterable[str]) -> None:
@@ -76,6 +123,34 @@ def check_keys(config: Any, overrides: Iterable[str]) -> None:
         if key not in config:
             content = config.get()
             raise ConfigurationError(f"The recipe has no key {key!r}. {did_you_mean(key, _ids(content))}")
+
+
+def check_values(config: Any, overrides: Mapping[str, Any]) -> None:
+    """Refuse a value of another kind than the recipe has: text for a number, a half for a count.
+
+    Raises:
+        ConfigurationError: With what the key takes.
+    """
+    for key, value in overrides.items():
+        if isinstance(value, str) and value.startswith(("$", "@", "%")):
+            continue  # an expression, whose value shows when it is evaluated
+        wanted = _wanted(key, config[key], value)
+        if wanted:
+            raise ConfigurationError(f"{key} is {value!r}, but takes {wanted}.")
+
+
+def _wanted(key: str, current: Any, value: Any) -> str | None:
+    """What the key takes, if the value is not of that kind."""
+    is_flag = isinstance(value, bool)
+    if key in WHOLE:
+        fits = isinstance(value, numbers.Integral) and not is_flag and int(value) >= WHOLE[key]
+        return None if fits else f"a whole number, {WHOLE[key]} or more"
+    if isinstance(current, bool):
+        return None if is_flag else "true or false"
+    if isinstance(current, int | float):
+        fits = isinstance(value, numbers.Real) and not is_flag and math.isfinite(float(value))
+        return None if fits else f"a number, such as {current}"
+    return None
 
 
 def running() -> dict[str, Any]:
@@ -133,6 +208,8 @@ def failure(error: BaseException) -> MonaiBrainError | None:
     while cause is not None and cause not in chain:
         if isinstance(cause, MonaiBrainError):
             return cause
+        if str(cause).startswith(_FAULTS):
+            return ConfigurationError(f"The recipe does not hold together: {cause}")
         chain.append(cause)
         cause = cause.__cause__ or cause.__context__
     if len(chain) > 1 and str(error).startswith(("Failed to evaluate", "Failed to instantiate")):

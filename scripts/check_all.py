@@ -80,7 +80,10 @@ def report(title: str, bundle: Bundle, only: Iterable[str] | None) -> int:
     found = list(checks.results(bundle, only))
     failed = [result for result in found if result.state == "failed"]
     states = ", ".join(f"{count} {state}" for state, count in counted(found))
-    print(f"{'FAILED' if failed else 'ok':6}  {title}: {states} ({sum(one.seconds for one in found):.0f} s)")
+    print(
+        f"{'FAILED' if failed else 'ok':6}  {title}: {states} ({sum(one.seconds for one in found):.0f} s)",
+        flush=True,
+    )
     for result in failed:
         print(f"        {result.name}: {result.reason}", flush=True)
     return len(failed)

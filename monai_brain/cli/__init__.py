@@ -47,6 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001  what we did not foresee is one line too, the rest with --debug
+        from monai_brain import recipe
+
+        known = recipe.failure(error)
+        if known is not None:
+            return _fail(error, known.exit_status, debug, str(known))
         text = f"{type(error).__name__}: {error} (run it again with --debug for the whole story)"
         return _fail(error, 1, debug, text)
 

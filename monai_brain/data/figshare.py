@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from monai_brain.data import mat5
 from monai_brain.data.grouping import family
 from monai_brain.data.schema import Datalist, Item
 from monai_brain.data.slices import Options, Slice, UnreadableImageError, check_size
@@ -89,7 +90,7 @@ def _fields(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
     with path.open("rb") as stream:
         old = stream.read(10) == _VERSION_5
     try:
-        raw = _from_version_5(path) if old else _from_hdf5(path, names)
+        raw = _from_version_5(path, names) if old else _from_hdf5(path, names)
     except (MissingExtraError, MemoryError):
         raise
     except Exception as error:  # both libraries raise many kinds on damaged files
@@ -114,11 +115,9 @@ def _from_hdf5(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
         return {name: np.asarray(group[name]).T for name in names if name in group}
 
 
-def _from_version_5(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    record = loadmat(path, variable_names=["cjdata"])["cjdata"][0, 0]
-    return {name: record[name] for name in record.dtype.names}
+def _from_version_5(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    fields = mat5.variables(path, "cjdata")["cjdata"].fields()
+    return {name: fields[name].array() for name in names if name in fields}
 
 
 def _image(path: Path, value: Any) -> np.ndarray:
@@ -185,9 +184,7 @@ def _cvind(file: Path) -> np.ndarray:
     with file.open("rb") as stream:
         old = stream.read(10) == _VERSION_5
     if old:
-        from scipy.io import loadmat
-
-        return np.asarray(loadmat(file)["cvind"]).ravel()
+        return np.asarray(mat5.variables(file, "cvind")["cvind"].array()).ravel()
     import h5py
 
     with h5py.File(file, "r") as content:

@@ -19,7 +19,7 @@ from monai_brain.data.duplicates import Pair, near_duplicates
 from monai_brain.data.index_cache import IndexCache, stamp
 from monai_brain.data.schema import SCHEMA_VERSION, Datalist, Item
 from monai_brain.data.verify import Describe, Seen, look
-from monai_brain.errors import DataError
+from monai_brain.errors import ConfigurationError, DataError
 
 # Keys of an item on its way; no data set can have them.
 _CASE, _SIDE = "\0case", "\0side"
@@ -70,7 +70,10 @@ def index(
 
     Raises:
         DataError: Not one image is left.
+        ConfigurationError: workers is below 1.
     """
+    if workers is not None and workers < 1:
+        raise ConfigurationError(f"workers is {workers}. Expected at least 1.")
     reader, describe = found.get("describe") or _NO_READER
     rejected = list(found.get("rejected", []))
     items = _items(found, root, rejected)

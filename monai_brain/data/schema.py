@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from monai_brain.errors import DataError
+from monai_brain.errors import ConfigurationError, DataError
 
 SCHEMA_VERSION = 1
 RECORD_WISE = "record-wise"
@@ -24,6 +24,10 @@ def parse(path: Path) -> Mapping[str, Any]:
         if text.startswith("\ufeff"):
             raise ValueError("it begins with a byte order mark; save it as UTF-8 without one")
         content = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{path} does not exist. Make a datalist: monai-brain data index KIND PATH -o FILE"
+        ) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

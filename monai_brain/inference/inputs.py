@@ -7,13 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from monai_brain.data.folders import named_as_image
 from monai_brain.errors import ConfigurationError
-
-# What a folder is searched for. A file that is named itself is read whatever its name.
-SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in "bmp dcm dicom ima jpeg jpg mat mha mhd nii nii.gz nrrd png tif tiff".split()  # noqa: SIM905
-)
 
 
 def find(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[dict[str, str]]:
@@ -45,7 +40,7 @@ def _under(entry: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
         for folder, folders, files in os.walk(path):
             folders.sort()
             for name in sorted(files):
-                if name.lower().endswith(tuple(SUFFIXES)):
+                if named_as_image(Path(name)):
                     file = Path(folder) / name
                     yield str(file), file.relative_to(path).as_posix()
     elif os.path.lexists(path):

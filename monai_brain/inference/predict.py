@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from monai_brain import registry
+from monai_brain import recipe, registry
 from monai_brain.bundles import Bundle
 from monai_brain.errors import MonaiBrainError
 from monai_brain.evaluation.predictions import Predictions, put_together
@@ -56,13 +56,9 @@ class Predictor:
         Raises:
             ModelError: The model has no weights, or they are not those of its network.
         """
-        from monai.bundle import ConfigParser
-
         self.bundle = registry.bundle(model)
         path, recorded = network_weights.locate(self.bundle, weights)
-        parser = ConfigParser()
-        parser.read_config(str(self.bundle.config("inference")))
-        parser.read_meta(str(self.bundle.root / "configs" / "metadata.json"))
+        parser = recipe.parsed(self.bundle, "inference")
         self.preprocess = parser.get_parsed_content("preprocessing")
         self.amp = bool(parser.get_parsed_content("amp"))
         self.batch_size = int(parser.get_parsed_content("batch_size"))

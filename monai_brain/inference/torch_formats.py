@@ -65,7 +65,11 @@ def to_pt2(job: Exportable, path: Path) -> Run:
 
 def _scripted(job: Exportable) -> torch.jit.ScriptModule:
     try:
-        return torch.jit.script(job.fused)
+        scripted = torch.jit.script(job.fused)
+        with torch.inference_mode():
+            if not isinstance(scripted(job.images(2)), torch.Tensor):
+                raise TypeError("scripted, it gives no tensor")  # torchvision's GoogLeNet
+        return scripted
     except Exception as error:  # noqa: BLE001  scripting stops at any Python that it does not know
         try:
             traced = torch.jit.trace(job.fused, job.images(2), check_trace=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from monai_brain import registry
+from monai_brain import recipe, registry
 from monai_brain.bundles import WEIGHTS_FILE, Bundle
 from monai_brain.errors import ConfigurationError, IntegrityError, ModelError, UnknownNameError
 from monai_brain.files import sha256 as digest
@@ -38,13 +38,8 @@ def network(
         UnknownNameError: An override that neither the recipe nor the network knows.
         ModelError: The weights are missing, damaged or of another network.
     """
-    from monai.bundle import ConfigParser
-
     bundle = registry.bundle(model)
-    parser = ConfigParser()
-    parser.read_config(str(bundle.config("inference")))
-    parser.read_meta(str(bundle.root / "configs" / "metadata.json"))
-    parser["bundle_root"] = str(bundle.root)
+    parser = recipe.parsed(bundle, "inference")
     parser.update(variant(bundle, overrides.pop("variant", None)))
     definition = parser["network_def"]
     for key, value in overrides.items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import pydoc
 from typing import Any
 
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
 
 from monai_brain import recipe
 from monai_brain.bundles import Bundle
@@ -45,6 +45,11 @@ def check_strict_json(bundle: Bundle) -> None:
         except ConfigurationError as error:
             raise CheckFailed(str(error)) from None
         require(isinstance(content, dict), f"configs/{path.name} must hold one JSON object.")
+        require(
+            not path.read_bytes().startswith(codecs.BOM_UTF8),
+            f"configs/{path.name} begins with a byte order mark, at which MONAI's own commands stop. Save it "
+            "as UTF-8 without one.",
+        )
 
 
 def check_targets_locate(bundle: Bundle) -> None:
@@ -129,10 +134,7 @@ def check_recipes_agree(bundle: Bundle) -> None:
 
 def component(bundle: Bundle, name: str, key: str) -> Any:
     """A component of a recipe, read as predict, Label and Deploy read it."""
-    parser = ConfigParser()
-    parser.read_config(str(bundle.config(name)))
-    parser.read_meta(str(bundle.root / "configs" / "metadata.json"))
-    parser["bundle_root"] = str(bundle.root)
+    parser = recipe.parsed(bundle, name)
     require(key in parser, f"configs/{name}.json has no {key}. Add it.")
     try:
         return parser.get_parsed_content(key)

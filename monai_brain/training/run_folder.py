@@ -13,6 +13,7 @@ from typing import Any
 import monai_brain
 from monai_brain import recipe
 from monai_brain.bundles import WEIGHTS_FILE, Bundle
+from monai_brain.data import datalist as datalists
 from monai_brain.errors import ConfigurationError, OutputError
 from monai_brain.files import read_json, sha256, sweep, write_json
 
@@ -22,9 +23,6 @@ METRICS_FILE = "metrics.csv"
 PREDICTIONS_FILE = "predictions.csv"
 JUDGEMENT_FILE = "metrics.json"
 _PACKAGES = ("monai", "numpy", "opencv-python-headless", "pytorch-ignite", "scikit-learn", "scipy", "torch")
-# Runs that this process began: MONAI initializes a workflow again whenever a value of it is changed, and a
-# federated client does so before each training. Once an epoch is done, a run is not begun twice.
-_begun: set[Path] = set()
 
 
 def begin(
@@ -45,12 +43,12 @@ def begin(
         raise ConfigurationError(
             f"{folder} has no {CHECKPOINT_FILE} to resume from. Start it without --resume."
         )
-    begun_here = folder.resolve() in _begun and not (folder / CHECKPOINT_FILE).exists()
-    if not resume and (folder / MANIFEST_FILE).exists() and not begun_here:
+    # One that ended before its first epoch, for a wrong option say, left nothing worth keeping. Nor has one
+    # that is only initialized, which MONAI's federated client does again after it has set its values.
+    if not resume and any((folder / name).exists() for name in (CHECKPOINT_FILE, WEIGHTS_FILE)):
         raise OutputError(
             f"{folder} holds a run already. Name another run_dir, or go on with it by --resume."
         )
-    _begun.add(folder.resolve())
     for place in (folder, folder / "models", folder / "checkpoints"):
         try:
             place.mkdir(parents=True, exist_ok=True)
@@ -112,7 +110,7 @@ def _as_trained(folder: Path, config: Mapping[str, Any]) -> None:
 
 def _told(datalist: str | Mapping[str, Any]) -> dict[str, Any]:
     """What a reader of the run must know of its data."""
-    content = datalist if isinstance(datalist, Mapping) else read_json(datalist)
+    content = datalists.read(datalist)
     told = {key: content.get(key) for key in ("name", "scheme", "folds", "seed", "leakage")}
     return {**told, "sha256": None if isinstance(datalist, Mapping) else sha256(datalist)}
 

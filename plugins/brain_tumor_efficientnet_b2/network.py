@@ -56,6 +56,10 @@ class BrainEfficientNet(EfficientNetBN):
         super().__init__(
             f"efficientnet-{variant}", pretrained=False, in_channels=in_channels, num_classes=num_classes
         )
+        # MONAI draws the head from 1 / sqrt(num_classes), made for 1000 of them: with three, the first logits
+        # are in the tens and training from scratch stalls. Glorot's draw is that of a Keras dense layer.
+        nn.init.xavier_uniform_(self._fc.weight)
+        nn.init.zeros_(self._fc.bias)
         if dropout is not None:
             self._dropout = nn.Dropout(dropout)
         self.frozen_blocks = frozen_blocks

@@ -1,4 +1,9 @@
-"""How fast the networks run."""
+"""How fast the networks run.
+
+Convolutions in single precision run at the processor's peak in both engines once nothing else does, and the
+improved ResNet34 has 1.03 times the operations of the plain one: there the two come out near 1, whatever is
+folded. A larger ratio shows how torch's threads wait for one another on a machine that is shared.
+"""
 
 import tempfile
 from collections.abc import Iterator

@@ -213,9 +213,10 @@ def test_bytes_that_are_no_text(folder):
 
 
 def test_no_file_and_a_folder(folder):
-    for path in (folder / "absent.json", folder):
-        with pytest.raises(DataError, match="cannot be read"):
-            datalist.read(path)
+    with pytest.raises(ConfigurationError, match=r"absent.json does not exist. Make a datalist"):
+        datalist.read(folder / "absent.json")
+    with pytest.raises(DataError, match="cannot be read"):
+        datalist.read(folder)
 
 
 @pytest.mark.parametrize(

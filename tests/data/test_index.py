@@ -109,6 +109,21 @@ def test_a_cache_that_cannot_be_written(images, tmp_path):
         datasets.index_dataset("folders", images, cache=tmp_path / "file" / "c.sqlite")
 
 
+def test_an_interrupted_index_goes_on_where_it_was(images, tmp_path):
+    paths = sorted(images.rglob("*.png"))
+
+    def describe(path):
+        if path == paths[4] and not (tmp_path / "again").exists():
+            raise KeyboardInterrupt
+        return {"class_name": "a"}
+
+    found = {"training": [{"image": str(path)} for path in paths], "describe": ("test 1", describe)}
+    with pytest.raises(KeyboardInterrupt):
+        index(found, images, cache=tmp_path / "c.sqlite", workers=1)
+    (tmp_path / "again").touch()
+    assert index(found, images, cache=tmp_path / "c.sqlite", workers=1).opened == 2
+
+
 def test_no_cache_leaves_nothing_behind(images, tmp_path):
     assert run("folders", images, "-o", tmp_path / "a.json", "--no-cache")[0] == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "in"]
@@ -139,6 +154,7 @@ def test_classes_get_other_names(images, tmp_path):
         (["--map", "glioma"], "expected --map NAME=NAME"),
         (["--column", "=x"], "expected --column NAME=NAME"),
         (["--labels", "x.csv"], "take no labels"),
+        (["--workers", "0"], "at least 1"),
     ],
 )
 def test_options_that_do_not_fit(images, tmp_path, words, message):

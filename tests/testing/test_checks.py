@@ -150,6 +150,12 @@ def test_strict_json(model, old, new, sentence):
     assert re.search(sentence, refused(model, "strict_json"))
 
 
+def test_strict_json_refuses_what_monai_cannot_read(model):
+    path = model.root / "configs" / "inference.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert "inference.json begins with a byte order mark" in refused(model, "strict_json")
+
+
 def test_strict_json_asks_for_every_recipe(model):
     (model.root / "configs" / "evaluate.json").unlink()
     assert "configs/evaluate.json is missing" in refused(model, "strict_json")
