@@ -37,6 +37,8 @@ class BrainEfficientNet(EfficientNetBN):
             number of classes is left out, and three input channels are added up for one.
         image_size: Pixels of a side for which strided convolutions are padded as TensorFlow pads, which
             the published weights expect. By default MONAI's fixed choice for the variant (260 for B2).
+        norm_momentum: Share of a batch in the running statistics, as torch counts it. 0.01 as published
+            wants thousands of steps: take 0.1 for a training of a few hundred.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class BrainEfficientNet(EfficientNetBN):
         frozen_blocks: int = 0,
         weights: str | os.PathLike[str] | None = None,
         image_size: int | None = None,
+        norm_momentum: float = 0.01,
     ) -> None:
         if variant not in VARIANTS:
             raise UnknownNameError("EfficientNet variant", variant, VARIANTS)
@@ -62,6 +65,9 @@ class BrainEfficientNet(EfficientNetBN):
         nn.init.zeros_(self._fc.bias)
         if dropout is not None:
             self._dropout = nn.Dropout(dropout)
+        for part in self.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.momentum = norm_momentum
         self.frozen_blocks = frozen_blocks
         self._export_swish()
         self._place_padding(image_size)

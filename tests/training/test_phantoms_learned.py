@@ -20,6 +20,7 @@ RECIPES = {
             "batch_size": 16,
             "copies": {"glioma": 2, "meningioma": 2, "pituitary": 2},
             "stop_epochs": 14,
+            "norm_momentum": 0.1,
         },
     ),
     "mammography_quality_parb_kan": (400, {"max_epochs": 8, "batch_size": 16}),
