@@ -343,6 +343,9 @@ def test_weights_that_are_not_there_never_pass(model):
     (found,) = conformance(model.bundle, ["weights"])
     assert found.state == "not applicable"
     assert "monai-brain train tiny --datalist FILE" in found.reason
+    model.edit("metadata", {"monai_brain#weights#url": "https://example.org/model.pt"})
+    (found,) = conformance(model.bundle, ["weights"])
+    assert found.reason.endswith("or fetch https://example.org/model.pt as models/model.pt")
 
 
 def record(model, state):
