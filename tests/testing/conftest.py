@@ -1,5 +1,6 @@
 """Broken models, each a copy of the tiny one with one thing changed."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from monai_brain.bundles import Bundle
 from monai_brain.files import read_json, write_json
+from monai_brain.testing.checks import CHECKS, run
+from monai_brain.testing.outcome import CheckFailed
 from monai_brain.testing.tiny import tiny_bundle
 
 
@@ -59,3 +62,29 @@ class Model:
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
     return Model(tmp_path, monkeypatch)
+
+
+PLUGIN = """
+from pathlib import Path
+import monai_brain as mb
+{extra}
+
+@mb.hookimpl
+def register_bundles(register):
+    register(mb.Bundle.at(Path(__file__).parent / "tiny"))
+"""
+
+
+def refused(model, name):
+    """The sentence with which a check refuses the model."""
+    with pytest.raises(CheckFailed) as caught:
+        run(CHECKS[name], model.bundle)
+    text = str(caught.value)
+    assert "\n" not in text.strip()
+    return text
+
+
+def registered(model, registry, extra="", name="tiny_plugin"):
+    model.module(name, PLUGIN.format(extra=extra))
+    registry.add(importlib.import_module(name))
+    assert registry.broken == {}
