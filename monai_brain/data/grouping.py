@@ -76,26 +76,30 @@ def components(count: int, found: Iterable[Link]) -> tuple[list[int], list[Link]
     return [root(number) for number in range(count)], needed
 
 
-def names(items: Sequence[Mapping[str, Any]], roots: Sequence[int], cases: Sequence[str]) -> list[str]:
+def names(items: Sequence[Mapping[str, Any]], roots: Sequence[int], cases: Sequence[str]) -> list[str | None]:
     """A name for each item's component that does not hang on the order of the items.
 
-    The smallest of the given groups, else of the patients' families, else of the cases; where two
+    An image that stands alone, and of which neither group nor patient is known, has none: a group made
+    up for it would say that it shares its patient with no other image, and nobody knows that. Else the
+    name is the smallest of the given groups, else of the patients' families, else of the cases; where two
     components would bear one name, each gets its smallest case behind it.
     """
     members = defaultdict(list)
     for number, root in enumerate(roots):
         members[root].append(number)
-    chosen = {
+    chosen: dict[int, str | None] = {
         root: _name([items[i] for i in mine], [cases[i] for i in mine]) for root, mine in members.items()
     }
     often = Counter(chosen.values())
     for root, mine in members.items():
-        if often[chosen[root]] > 1:
+        if chosen[root] is not None and often[chosen[root]] > 1:
             chosen[root] = f"{chosen[root]} ({min(cases[i] for i in mine)})"
     return [chosen[root] for root in roots]
 
 
-def _name(items: Sequence[Mapping[str, Any]], cases: Sequence[str]) -> str:
+def _name(items: Sequence[Mapping[str, Any]], cases: Sequence[str]) -> str | None:
     given = {item["group"] for item in items if item.get("group")}
     patients = {family(item["patient_id"]) for item in items if item.get("patient_id")}
+    if not given and not patients and len(items) == 1:
+        return None
     return str(min(given or patients or cases))

@@ -189,14 +189,15 @@ def _processors() -> int:
 
 
 def _summary(
-    items: Sequence[Item], groups: Sequence[str], links: Sequence[grouping.Link], rejected: int
+    items: Sequence[Item], groups: Sequence[str | None], links: Sequence[grouping.Link], rejected: int
 ) -> dict[str, Any]:
     return {
         "images": len(items),
         "rejected": rejected,
         "classes": dict(sorted(Counter(item["class_name"] for item in items).items())),
         "patients": len({item["patient_id"] for item in items} - {None}),
-        "groups": len(set(groups)),
+        "groups": len(set(groups) - {None}),
+        "of_unknown_group": sum(group is None for group in groups),
         "links": dict(sorted(Counter(link.reason for link in links).items())),
         "same_picture_other_class": sum(
             link.reason in ("identical", "near duplicate")
@@ -206,7 +207,7 @@ def _summary(
     }
 
 
-def _said(link: grouping.Link, items: Sequence[Item], groups: Sequence[str]) -> dict[str, Any]:
+def _said(link: grouping.Link, items: Sequence[Item], groups: Sequence[str | None]) -> dict[str, Any]:
     said: dict[str, Any] = {
         "group": groups[link.first],
         "reason": link.reason,

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from monai_brain.cli import main
-from monai_brain.data import datalist, datasets, duplicates
+from monai_brain.data import datalist, datasets, duplicates, splits
 from monai_brain.data.index import index
 from monai_brain.errors import ConfigurationError, DataError, OutputError, UnknownNameError
 
@@ -134,12 +134,22 @@ def test_copies_share_a_group_and_the_summary_says_why(images, tmp_path):
     content = datasets.read_dataset("folders", images)
     groups = {Path(item["image"]).name: item["group"] for item in content["training"]}
     assert groups["flipped.png"] == groups["2.png"] == "glioma/flipped.png"
-    assert len(set(groups.values())) == 6
+    alone = {name for name, group in groups.items() if group is None}
+    assert alone == set(groups) - {"2.png", "flipped.png"}  # nobody knows whose they are
+    assert content["summary"]["of_unknown_group"] == 5
     (joined,) = content["joined"]
     assert joined["images"] == ["glioma/flipped.png", "notumor/2.png"]
     assert (joined["reason"], joined["turn"]) == ("near duplicate", "mirrored, turned by 180 degrees")
     assert content["summary"]["same_picture_other_class"] == 1
     assert content["summary"]["links"] == {"near duplicate": 1}
+
+
+def test_images_of_unknown_patients_are_split_only_with_leave_to_leak(images):
+    content = datasets.read_dataset("folders", images)
+    for scheme in ("patient", "kfold"):
+        with pytest.raises(ConfigurationError, match="--allow-leakage"):
+            splits.split(content, scheme, folds=2)
+    assert splits.split(content, "kfold", folds=2, allow_leakage=True)["leakage"] == "record-wise"
 
 
 def test_classes_get_other_names(images, tmp_path):
