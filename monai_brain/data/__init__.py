@@ -1,1 +1,1 @@
-"""data."""
+"""Images to datalists, datalists to folds: readers, the index, splits, phantoms."""

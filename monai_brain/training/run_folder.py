@@ -17,6 +17,7 @@ from monai_brain.data import datalist as datalists
 from monai_brain.errors import ConfigurationError, OutputError
 from monai_brain.files import read_json, sha256, sweep, write_json
 from monai_brain.inference import weights as network_weights
+from monai_brain.inference.cost import cost
 
 CHECKPOINT_FILE = "checkpoints/last.pt"
 MANIFEST_FILE = "manifest.json"
@@ -86,7 +87,8 @@ def finish(run_dir: str | Path, outcome: Mapping[str, Any]) -> None:
     }
     # A variant, or another number of channels, is another size than the bundle states.
     trained = network_weights.network(Bundle.at(folder))
-    metadata["monai_brain"]["parameters"] = sum(parameter.numel() for parameter in trained.parameters())
+    size = cost(trained, Bundle.at(folder).input_shape)
+    metadata["monai_brain"] |= {"parameters": size.parameters, "flops": size.flops}
     write_json(folder / "configs" / "metadata.json", metadata)
     write_json(folder / MANIFEST_FILE, {**read_json(folder / MANIFEST_FILE), "outcome": dict(outcome)})
 

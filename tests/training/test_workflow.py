@@ -51,6 +51,14 @@ def test_the_run_is_a_bundle_with_the_recipe_as_resolved(run):
     assert network(torch.zeros(1, 1, 32, 32)).shape == (1, 4)
 
 
+def test_the_run_states_the_size_of_its_own_network(run):
+    network = weights.network(run, weights="shipped")
+    assert Bundle.at(run).facts["parameters"] == sum(part.numel() for part in network.parameters())
+    assert (
+        Bundle.at(run).facts["flops"] < weights.registry.bundle(MODEL).facts["flops"] / 40
+    )  # 32 px, not 224
+
+
 def test_predictions_are_of_the_validation_and_test_parts_alone(run, brain_phantoms):
     found = predictions.read(run / "predictions.csv")
     for side in ("validation", "test"):
