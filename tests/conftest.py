@@ -20,7 +20,7 @@ def real_images() -> Path:
     folder = os.environ.get("MONAI_BRAIN_DATA")
     if not folder:
         pytest.skip("MONAI_BRAIN_DATA does not name the folder of real images")
-    return Path(folder)
+    return Path(folder).resolve()  # datalists hold resolved paths
 
 
 @pytest.fixture(scope="session")
