@@ -1,0 +1,1 @@
+"""What each command takes, a file for each family of commands."""

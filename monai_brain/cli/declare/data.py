@@ -1,0 +1,52 @@
+"""data index, data split, data phantom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monai_brain.cli.command import Parser, command, output
+
+PHANTOMS = ("brain", "mammogram")
+SCHEMES = ("patient", "kfold", "holdout", "paper", "cvind")
+
+
+def declare(commands: Any) -> None:
+    """Add the commands."""
+    data = command(commands, "data", "images to datalists, datalists to folds", None)
+    actions = data.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
+    index = command(actions, "index", "make a datalist of a dataset", "monai_brain.cli.data:index")
+    index.add_argument("kind", metavar="KIND", help="a registered kind of dataset, for example folders")
+    index.add_argument("path", metavar="PATH", help="where the dataset is")
+    output(index, "FILE", "the datalist to write")
+    index.add_argument(
+        "--column", action="append", default=[], metavar="OURS=THEIRS",
+        help="a table's name for file, label, patient_id, group or source, for example label=finding",
+    )  # fmt: skip
+    index.add_argument("--labels", metavar="TABLE", help="a table of labels, for kinds whose files have none")
+    index.add_argument(
+        "--map", action="append", default=[], metavar="THEIRS=OURS", help="another name for a class"
+    )
+    index.add_argument("--workers", type=int, metavar="N", help="files read at a time; default: processors")
+    index.add_argument(
+        "--no-cache", action="store_true", help="do not keep FILE.index.sqlite, which spares the next run"
+    )
+    split = command(actions, "split", "put a datalist's images into folds", "monai_brain.cli.data:split")
+    split.add_argument("file", metavar="FILE", help="a datalist")
+    split.add_argument("--scheme", choices=SCHEMES, default="patient", help="how; default: patient")
+    split.add_argument("--folds", type=int, default=5, metavar="K", help="how many; default: 5")
+    split.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw; default: 0")
+    split.add_argument(
+        "--allow-leakage",
+        action="store_true",
+        help="let one patient stand on both sides, and mark the datalist so",
+    )
+    output(split, "FILE", "the datalist to write")
+    phantom = command(
+        actions, "phantom", "images made from a seed, to try things with", "monai_brain.cli.data:phantom"
+    )
+    phantom.add_argument("kind", choices=PHANTOMS, help="what they resemble")
+    phantom.add_argument("--n", type=int, default=400, metavar="N", help="how many images; default: 400")
+    phantom.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw; default: 0")
+    phantom.add_argument("--size", type=int, default=128, metavar="PX", help="their sides; default: 128")
+    phantom.add_argument("--classes", metavar="A,B,...", help="only these, in this order; default: all")
+    output(phantom, "DIR", "the folder to write")

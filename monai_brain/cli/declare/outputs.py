@@ -1,0 +1,39 @@
+"""explain, export, report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monai_brain.cli.command import command, output
+
+CAM_METHODS = ("gradcam", "gradcam++", "layercam", "eigencam", "scorecam")
+
+
+def declare(commands: Any) -> None:
+    """Add the commands."""
+    explain = command(
+        commands, "explain", "maps of where the evidence lies", "monai_brain.cli.outputs:explain"
+    )
+    explain.add_argument("model", metavar="MODEL", help="a name, a bundle folder or a run folder")
+    explain.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders or globs")
+    explain.add_argument("-o", "--output", metavar="DIR", help="default: ./runs/explain/MODEL")
+    explain.add_argument("--method", choices=CAM_METHODS, default="gradcam", help="default: gradcam")
+    explain.add_argument("--class", dest="target", metavar="NAME", help="default: the predicted class")
+    explain.add_argument("--layer", metavar="L", help="a dotted name such as layer4.1; default: the bundle's")
+    explain.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
+    explain.add_argument("--device", metavar="NAME", help="cuda or cpu; default: the GPU where there is one")
+    export = command(commands, "export", "a model for other programs", "monai_brain.cli.outputs:export")
+    export.add_argument("model", metavar="MODEL", help="a name, a bundle folder or a run folder")
+    export.add_argument(
+        "--format", required=True, metavar="F",
+        help="a registered format: state_dict, torchscript, pt2, onnx, int8, zoo",
+    )  # fmt: skip
+    output(export, "FILE", "the file to write; for zoo a new folder")
+    export.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
+    export.add_argument("--variant", metavar="NAME", help="one of the model's variants")
+    export.add_argument("--calibration", nargs="+", metavar="INPUT", help="images that int8 is measured on")
+    report = command(commands, "report", "one HTML page about a run", "monai_brain.cli.outputs:report")
+    report.add_argument("run_folder", metavar="RUN", help="a run folder or a predictions file")
+    report.add_argument("-o", "--output", metavar="FILE", help="default: report.html in the run folder")
+    report.add_argument("--split", metavar="NAME", help="what is measured; default: test where there is one")
+    report.add_argument("--no-images", dest="images", action="store_false", help="leave the images out")
