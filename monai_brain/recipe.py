@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PLACES = ("bundle_root", "dataset_dir", "datalist", "device", "num_workers", "output_dir", "run_dir")
 # Keys that stand at the top of every recipe and hold a whole number, with the least that makes sense.
 WHOLE = {
-    **dict.fromkeys(("batch_size", "image_size", "in_channels", "max_epochs"), 1),
+    **dict.fromkeys(("accumulate", "batch_size", "image_size", "in_channels", "max_epochs"), 1),
     **dict.fromkeys(("fold", "num_workers", "seed"), 0),
 }
 _FAULTS = ("the referring item", "detected circular references", "Cannot locate class or function path")
@@ -179,6 +179,7 @@ def as_resolved(bundle_root: str | Path, recipe: Mapping[str, Any]) -> dict[str,
 
     The run's own recipe stands as it ran. Of the bundle's other recipes each top-level key that the
     run's recipe has too takes the run's value, so that inference builds the network that was trained.
+    Its further ways to train (recipe_NAME.json) stay as they are.
     """
     folder = Path(bundle_root) / "configs"
     plain = {key: value for key, value in recipe.items() if key != "_meta_"}
@@ -187,7 +188,7 @@ def as_resolved(bundle_root: str | Path, recipe: Mapping[str, Any]) -> dict[str,
         if path.name in ("train.json", "metadata.json"):
             continue
         content = read_json(path)
-        for key in content:
+        for key in () if path.name.startswith("recipe_") else content:
             if key in plain and key not in PLACES and _is_setting(plain[key]):
                 content[key] = plain[key]
         if "network_def" in content and "network_def" in plain:

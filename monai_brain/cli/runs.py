@@ -27,6 +27,7 @@ def train(options: argparse.Namespace) -> None:
         run_dir=options.run_dir,
         resume=options.resume,
         variant=options.variant,
+        overlays=[name if name.endswith(".json") else f"recipe_{name}" for name in options.recipe],
         **dict(recipe.override(text) for text in options.overrides),
     )
     if options.json:

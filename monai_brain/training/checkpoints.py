@@ -34,15 +34,18 @@ class KeepBestAndLast:
         optimizer: torch.optim.Optimizer,
         lr_scheduler: Any = None,
         stop: Any = None,
+        average: Any = None,
         resume: bool = False,
     ) -> None:
-        """`stop` is the StopEarly of the recipe, where it has one.
+        """`stop` is the StopEarly of the recipe, where it has one; `average` its AverageWeights.
 
-        It is attached from here, and its count is part of the state. So it stands once in a recipe, and
-        not as a reference among the handlers, where MONAI Label reads each one's _target_.
+        The average's weights are kept in the network's place. Both are attached from here, and are part
+        of the state. So each stands once in a recipe, and not as a reference among the handlers, where
+        MONAI Label reads each one's _target_.
         """
         self.run_dir, self.evaluator, self.resume = Path(run_dir), evaluator, resume
         parts = {"network": network, "optimizer": optimizer, "lr_scheduler": lr_scheduler, "stop": stop}
+        parts["average"] = average
         self.parts: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
         self.best: float | None = None
         self.best_epoch = 0
@@ -50,8 +53,9 @@ class KeepBestAndLast:
 
     def attach(self, engine: Engine) -> None:
         """Follow the trainer; attach after ValidationHandler and the scheduler, whose work this records."""
-        if "stop" in self.parts:
-            self.parts["stop"].attach(engine)
+        for name in ("average", "stop"):
+            if name in self.parts:
+                self.parts[name].attach(engine)
         engine.add_event_handler(Events.STARTED, self._begin)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
         self.evaluator.add_event_handler(Events.COMPLETED, self._mark)
@@ -89,7 +93,9 @@ class KeepBestAndLast:
     def _keep(self, engine: Engine) -> None:
         self.best_epoch = engine.state.epoch
         if not idist.get_rank():
-            weights.save(self.parts["network"], self.run_dir / WEIGHTS_FILE)
+            average = self.parts.get("average")
+            kept = self.parts["network"] if average is None else average.network
+            weights.save(kept, self.run_dir / WEIGHTS_FILE)
 
     def _restore(self, engine: Engine) -> None:
         path = self.run_dir / CHECKPOINT_FILE

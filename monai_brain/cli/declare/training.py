@@ -22,6 +22,10 @@ def declare(commands: Any) -> None:
         "--from", dest="weights", default="scratch", metavar="WEIGHTS",
         help="scratch, imagenet, shipped, a .pt file or a run folder; default: scratch",
     )  # fmt: skip
+    train.add_argument(
+        "--recipe", metavar="NAME", action="append", default=[],
+        help="lay configs/recipe_NAME.json, or a .json file, over the recipe: strong for the stronger one",
+    )  # fmt: skip
     train.add_argument("--variant", metavar="NAME", help="one of the model's variants")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --run-dir")
     train.add_argument(
