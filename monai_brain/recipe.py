@@ -28,6 +28,13 @@ WHOLE = {
     **dict.fromkeys(("accumulate", "batch_size", "image_size", "in_channels", "max_epochs"), 1),
     **dict.fromkeys(("fold", "num_workers", "seed"), 0),
 }
+# Keys that take one of a few values.
+CHOICES: dict[str, tuple[bool | str, ...]] = {
+    "amp": ("auto", True, False, "bf16", "fp16"),
+    "channels_last": ("auto", True, False),
+    "compile": (True, False, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"),
+    "device_cache": ("auto", True, False),
+}
 _FAULTS = ("the referring item", "detected circular references", "Cannot locate class or function path")
 
 
@@ -145,6 +152,10 @@ def _wanted(key: str, current: Any, value: Any) -> str | None:
     if key in WHOLE:
         fits = isinstance(value, numbers.Integral) and not is_flag and int(value) >= WHOLE[key]
         return None if fits else f"a whole number, {WHOLE[key]} or more"
+    if key in CHOICES:
+        *most, last = (str(choice).lower() for choice in CHOICES[key])
+        fits = isinstance(value, bool | str) and value in CHOICES[key]
+        return None if fits else f"{', '.join(most)} or {last}"
     if isinstance(current, bool):
         return None if is_flag else "true or false"
     if isinstance(current, int | float):
