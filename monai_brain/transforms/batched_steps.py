@@ -50,7 +50,7 @@ def chosen(probability: float, count: int, generator: torch.Generator) -> torch.
     return torch.rand(count, generator=generator, device=generator.device) < probability
 
 
-def where(
+def changed(
     images: torch.Tensor,
     draws: Mapping[str, torch.Tensor],
     change: Callable[[torch.Tensor, Mapping[str, torch.Tensor]], torch.Tensor],
@@ -65,8 +65,8 @@ def where(
     rows = on.nonzero()[:, 0]
     if not len(rows):
         return images
-    changed = change(images[rows], {name: values[rows] for name, values in draws.items()})
-    return changed if len(rows) == len(images) else images.index_copy(0, rows, changed)
+    some = change(images[rows], {name: values[rows] for name, values in draws.items()})
+    return some if len(rows) == len(images) else images.index_copy(0, rows, some)
 
 
 def image_only(transform: Any) -> None:
