@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch.nn.functional import conv2d
 
-from monai_brain.transforms.batched_steps import BatchedStep, Draws, changed, chosen, uniform
+from monai_brain.transforms.batched_steps import BatchedStep, Draws, changed, chosen, counts, uniform
 
 _SMALL = 1e-7
 Range = tuple[float, float]
@@ -94,7 +94,7 @@ class BatchedNoise(BatchedStep):
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """The images, noisy at random."""
         draws = self.draw(len(images), generator)
-        if images.device.type == "cpu":
+        if counts(images):
             rows = draws["on"].nonzero()[:, 0]
             some = torch.randn((len(rows), *images.shape[1:]), generator=generator, dtype=images.dtype)
             noise = torch.zeros_like(images).index_copy(0, rows, some)

@@ -11,6 +11,8 @@ import torch
 from monai_brain.errors import ConfigurationError
 
 Draws = dict[str, torch.Tensor]
+# Devices on which it is worth while to count first which images a transform is for.
+COUNTING = frozenset({"cpu"})
 
 
 class NoBatchedVersionError(ConfigurationError):
@@ -60,13 +62,18 @@ def changed(
     On a CPU only those are worked on. On a GPU all are: it does so sooner than it could say how many.
     """
     on = draws["on"]
-    if images.device.type != "cpu":
+    if not counts(images):
         return torch.where(on[:, None, None, None], change(images, draws), images)
     rows = on.nonzero()[:, 0]
     if not len(rows):
         return images
     some = change(images[rows], {name: values[rows] for name, values in draws.items()})
     return some if len(rows) == len(images) else images.index_copy(0, rows, some)
+
+
+def counts(images: torch.Tensor) -> bool:
+    """Whether only the images that a transform is for are worked on."""
+    return images.device.type in COUNTING
 
 
 def image_only(transform: Any) -> None:
