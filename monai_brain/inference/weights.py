@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import torch
 
@@ -163,10 +165,66 @@ def start(network: torch.nn.Module, weights: str, bundle_root: str | os.PathLike
     return network
 
 
-def save(network: torch.nn.Module, path: str | os.PathLike[str]) -> None:
-    """Write the network's flat state_dict, whole or not at all."""
+def save(network: torch.nn.Module, path: str | os.PathLike[str]) -> str:
+    """Write the network's flat state_dict, whole or not at all; gives the file's SHA-256."""
+    return write_tensors(path, _flat(network))
+
+
+def state_sha256(network: torch.nn.Module) -> str:
+    """The SHA-256 of the file that `save` would write."""
+    nowhere = _Hashing()
+    torch.save(_flat(network), nowhere)  # type: ignore[arg-type]  # all it asks of a file is write()
+    return nowhere.digest.hexdigest()
+
+
+def _flat(network: torch.nn.Module) -> StateDict:
+    return {key: value.detach().cpu() for key, value in network.state_dict().items()}
+
+
+def write_tensors(
+    path: str | os.PathLike[str], content: Mapping[str, Any], before: Callable[[str], object] | None = None
+) -> str:
+    """Write what torch.save takes, whole or not at all; gives the file's SHA-256.
+
+    `before` is handed the hash when all bytes are written and the file has not taken its name yet.
+
+    Raises:
+        OutputError: The disk is full, or the place cannot be written.
+    """
     with whole(path, "wb") as stream:
-        torch.save({key: value.detach().cpu() for key, value in network.state_dict().items()}, stream)
+        hashing = _Hashing(stream)
+        try:
+            torch.save(content, hashing)  # type: ignore[arg-type]  # all it asks of a file is write()
+        except Exception:
+            if hashing.failure is not None:
+                # torch's writer, which is C++, reports a full disk as an error of its own.
+                raise hashing.failure from None
+            raise
+        sha256 = hashing.digest.hexdigest()
+        if before is not None:
+            before(sha256)
+    return sha256
+
+
+class _Hashing:
+    """A binary file that counts its SHA-256 while it is written, and keeps the error that stopped it."""
+
+    def __init__(self, stream: IO[bytes] | None = None) -> None:
+        self.stream, self.digest = stream, hashlib.sha256()
+        self.failure: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            if self.stream is not None:
+                self.stream.write(data)
+        except OSError as error:
+            self.failure = error
+            raise
+        self.digest.update(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing: the stream is flushed when it is whole."""
 
 
 def _plain_keys(recipe: dict[str, Any]) -> list[str]:
