@@ -26,7 +26,7 @@ PLACES = ("bundle_root", "dataset_dir", "datalist", "device", "num_workers", "ou
 # Keys that stand at the top of every recipe and hold a whole number, with the least that makes sense.
 WHOLE = {
     **dict.fromkeys(("batch_size", "image_size", "in_channels", "max_epochs"), 1),
-    **dict.fromkeys(("fold", "num_workers", "seed"), 0),
+    **dict.fromkeys(("fold", "keep_every", "num_workers", "seed"), 0),
 }
 _FAULTS = ("the referring item", "detected circular references", "Cannot locate class or function path")
 

@@ -210,8 +210,8 @@ class KeepBestAndLast:
         length = engine.state.epoch_length
         if checkpoint.step and state["epoch_length"] != length:
             raise ConfigurationError(
-                f"{checkpoint.path} stands within an epoch of {state['epoch_length']} steps, but this one has "
-                f"{length}. Resume with the batch_size and the datalist that the run was begun with."
+                f"{checkpoint.path} stands within an epoch of {state['epoch_length']} steps, but this one "
+                f"has {length}. Resume with the batch_size and the datalist that the run was begun with."
             )
         engine.state.epoch, engine.state.iteration = (
             checkpoint.epoch,
@@ -231,7 +231,8 @@ def _require_finite(state: Mapping[str, torch.Tensor], engine: Engine) -> None:
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise NonFiniteError(
                 f"{name} became infinite or no number by iteration {engine.state.iteration} (epoch "
-                f"{engine.state.epoch}) and is not written; the weights before it are kept. Lower learning_rate."
+                f"{engine.state.epoch}) and is not written; the weights before it are kept. "
+                "Lower learning_rate."
             )
 
 
