@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from monai_brain.inference.channels import adapt_input_channels
 if TYPE_CHECKING:
     import os
 
+_LOG = logging.getLogger(__name__)
 StateDict = dict[str, torch.Tensor]
 
 
@@ -118,16 +120,27 @@ def read(path: str | os.PathLike[str], sha256: str | None = None) -> StateDict:
     return content
 
 
-def load(network: torch.nn.Module, path: str | os.PathLike[str], sha256: str | None = None) -> str:
+def load(
+    network: torch.nn.Module,
+    path: str | os.PathLike[str],
+    sha256: str | None = None,
+    but: Sequence[str] = (),
+) -> str:
     """Fill the network with the weights in a file, all of them or none; gives the file's SHA-256.
 
-    Weights for one input channel fit a network for three and the other way round.
+    Weights for one input channel fit a network for three and the other way round. The tensors named in
+    `but` stay as the network has them.
 
     Raises:
         ModelError: The weights are of another network.
+        UnknownNameError: The network has no tensor of a name in `but`.
     """
-    state = adapt_input_channels(read(path, sha256), network)
     own = network.state_dict()
+    for name in but:
+        if name not in own:
+            raise UnknownNameError("tensor of the head", name, own)
+    kept = {name: own[name] for name in but}
+    state = adapt_input_channels({**read(path, sha256), **kept}, network)
     missing, left = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or left:
         raise ModelError(
@@ -145,8 +158,15 @@ def load(network: torch.nn.Module, path: str | os.PathLike[str], sha256: str | N
     return digest(path)
 
 
-def start(network: torch.nn.Module, weights: str, bundle_root: str | os.PathLike[str]) -> torch.nn.Module:
+def start(
+    network: torch.nn.Module,
+    weights: str,
+    bundle_root: str | os.PathLike[str],
+    new_head: Sequence[str] = (),
+) -> torch.nn.Module:
     """The network as a training begins it: "scratch", "imagenet", "shipped", a .pt file or a run folder.
+
+    The tensors of a new head are named in `new_head`; they begin at random whatever the others begin with.
 
     Raises:
         ModelError: The weights cannot be had.
@@ -161,7 +181,10 @@ def start(network: torch.nn.Module, weights: str, bundle_root: str | os.PathLike
                 f"{bundle.name} has no ImageNet weights. Start from scratch or name a file."
             )
         return network  # its network_def has seen to it
-    load(network, *locate(bundle, weights))
+    path, sha256 = locate(bundle, weights)
+    load(network, path, sha256, new_head)
+    if new_head:
+        _LOG.info("new head: %s begin anew; all other weights are of %s", ", ".join(new_head), path)
     return network
 
 

@@ -18,7 +18,7 @@ from monai_brain.errors import ConfigurationError, OutputError
 from monai_brain.files import read_json, sha256, sweep, whole, write_json
 from monai_brain.inference import weights as network_weights
 from monai_brain.inference.cost import cost
-from monai_brain.training import checkpoint_files
+from monai_brain.training import checkpoint_files, own_classes
 
 MANIFEST_FILE = "manifest.json"
 METRICS_FILE = "metrics.csv"
@@ -124,11 +124,20 @@ def _as_trained(folder: Path, config: Mapping[str, Any]) -> None:
         image["num_channels"] = channels
         image["channel_def"] = {str(index): "image" for index in range(channels)}
     if isinstance(config.get("labels"), list):  # named by the user in place of the bundle's own
-        pred = metadata["network_data_format"]["outputs"]["pred"]
-        pred["channel_def"] = {str(index): name for index, name in enumerate(config["labels"])}
-        pred["num_channels"] = len(config["labels"])
+        own_classes.described(metadata, config["labels"])
+        _say_on_card(folder, config["labels"])
     facts["variant"] = config.get("variant") or ""
     write_json(folder / "configs" / "metadata.json", metadata)
+
+
+def _say_on_card(folder: Path, labels: list[str]) -> None:
+    """Let nobody take the card of the model that was started from for one of these classes."""
+    path = folder / "docs" / "README.md"
+    card = path.read_text(encoding="utf-8") if path.is_file() else ""
+    note = f"> Trained anew for the classes {', '.join(labels)}. Below is the card of the model it began as."
+    if not card.startswith(note):
+        with whole(path) as stream:
+            stream.write(f"{note}\n\n{card}")
 
 
 def _told(datalist: str | Mapping[str, Any]) -> dict[str, Any]:

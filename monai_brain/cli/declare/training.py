@@ -22,6 +22,13 @@ def declare(commands: Any) -> None:
         "--from", dest="weights", default="scratch", metavar="WEIGHTS",
         help="scratch, imagenet, shipped, a .pt file or a run folder; default: scratch",
     )  # fmt: skip
+    train.add_argument(
+        "--map", dest="rename", action="append", default=[], metavar="OLD=NEW",
+        help="a class name of the datalist and what the model calls it",
+    )  # fmt: skip
+    train.add_argument(
+        "--new-head", action="store_true", help="train for the datalist's own classes, with a new head"
+    )
     train.add_argument("--variant", metavar="NAME", help="one of the model's variants")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --run-dir")
     train.add_argument(
