@@ -25,8 +25,15 @@ if TYPE_CHECKING:
 PLACES = ("bundle_root", "dataset_dir", "datalist", "device", "num_workers", "output_dir", "run_dir")
 # Keys that stand at the top of every recipe and hold a whole number, with the least that makes sense.
 WHOLE = {
-    **dict.fromkeys(("batch_size", "image_size", "in_channels", "max_epochs"), 1),
+    **dict.fromkeys(("accumulate", "batch_size", "image_size", "in_channels", "max_epochs"), 1),
     **dict.fromkeys(("fold", "keep_every", "num_workers", "seed"), 0),
+}
+# Keys that take one of a few values.
+CHOICES: dict[str, tuple[bool | str, ...]] = {
+    "amp": ("auto", True, False, "bf16", "fp16"),
+    "channels_last": ("auto", True, False),
+    "compile": (True, False, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"),
+    "device_cache": ("auto", True, False),
 }
 _FAULTS = ("the referring item", "detected circular references", "Cannot locate class or function path")
 
@@ -145,6 +152,10 @@ def _wanted(key: str, current: Any, value: Any) -> str | None:
     if key in WHOLE:
         fits = isinstance(value, numbers.Integral) and not is_flag and int(value) >= WHOLE[key]
         return None if fits else f"a whole number, {WHOLE[key]} or more"
+    if key in CHOICES:
+        *most, last = (str(choice).lower() for choice in CHOICES[key])
+        fits = isinstance(value, bool | str) and value in CHOICES[key]
+        return None if fits else f"{', '.join(most)} or {last}"
     if isinstance(current, bool):
         return None if is_flag else "true or false"
     if isinstance(current, int | float):
@@ -179,6 +190,7 @@ def as_resolved(bundle_root: str | Path, recipe: Mapping[str, Any]) -> dict[str,
 
     The run's own recipe stands as it ran. Of the bundle's other recipes each top-level key that the
     run's recipe has too takes the run's value, so that inference builds the network that was trained.
+    Its further ways to train (recipe_NAME.json) stay as they are.
     """
     folder = Path(bundle_root) / "configs"
     plain = {key: value for key, value in recipe.items() if key != "_meta_"}
@@ -187,7 +199,7 @@ def as_resolved(bundle_root: str | Path, recipe: Mapping[str, Any]) -> dict[str,
         if path.name in ("train.json", "metadata.json"):
             continue
         content = read_json(path)
-        for key in content:
+        for key in () if path.name.startswith("recipe_") else content:
             if key in plain and key not in PLACES and _is_setting(plain[key]):
                 content[key] = plain[key]
         if "network_def" in content and "network_def" in plain:

@@ -43,21 +43,25 @@ class KeepBestAndLast:
         optimizer: torch.optim.Optimizer,
         lr_scheduler: Any = None,
         stop: Any = None,
+        average: Any = None,
         resume: bool = False,
         keep_every: int = 0,
         parts: Mapping[str, Any] | None = None,
     ) -> None:
         """`keep_every` also keeps the state of every so many epochs; 0 keeps none but the last two.
 
-        `stop` is the StopEarly of the recipe, where it has one. It is attached from here, and its count is
-        part of the state. So it stands once in a recipe, and not as a reference among the handlers, where
-        MONAI Label reads each one's _target_.
+        `stop` is the StopEarly of the recipe, where it has one; `average` its AverageWeights, whose weights
+        are kept in the network's place. Both are attached from here, and are part of the state. So each
+        stands once in a recipe, and not as a reference among the handlers, where MONAI Label reads each
+        one's _target_.
 
         `parts` are further objects with state_dict and load_state_dict whose state belongs to the training.
         """
         self.run_dir, self.evaluator, self.resume = Path(run_dir), evaluator, resume
         self.keep_every = int(keep_every)
+        self.kept: torch.nn.Module = network if average is None else average.network
         own = {"network": network, "optimizer": optimizer, "lr_scheduler": lr_scheduler, "stop": stop}
+        own["average"] = average
         self.parts: dict[str, Any] = {
             name: part for name, part in {**own, **(parts or {})}.items() if part is not None
         }
@@ -69,8 +73,9 @@ class KeepBestAndLast:
 
     def attach(self, engine: Engine) -> None:
         """Follow the trainer."""
-        if "stop" in self.parts:
-            self.parts["stop"].attach(engine)
+        for name in ("average", "stop"):
+            if name in self.parts:
+                self.parts[name].attach(engine)
         if getattr(engine, "scaler", None) is not None:
             self.parts.setdefault("scaler", engine.scaler)
         engine.add_event_handler(Events.STARTED, self._begin)
@@ -98,11 +103,11 @@ class KeepBestAndLast:
 
     def _between_steps(self, engine: Engine) -> None:
         # Here all that follows a step is done, and the next batch is not asked for yet.
-        if self._interruption.signal is not None and engine.state.iteration % engine.state.epoch_length:
+        if self._interruption.signal is not None and _step(engine):
             self._interrupt(engine)
 
     def _interrupt(self, engine: Engine) -> None:
-        step = engine.state.iteration % engine.state.epoch_length
+        step = _step(engine)
         if step:
             self._write(engine, engine.state.epoch - 1, step, random_state.state())
         _LOG.info("stopped in epoch %d after step %d; --resume goes on from there", engine.state.epoch, step)
@@ -118,7 +123,7 @@ class KeepBestAndLast:
             self._write(engine, engine.state.epoch, better=better)
             if better:
                 # After the state: from it they can be written again, from the file of before they cannot.
-                weights.save(self.parts["network"], self.run_dir / WEIGHTS_FILE)
+                weights.save(self.kept, self.run_dir / WEIGHTS_FILE)
         if self._interruption.signal is not None:
             _LOG.info("stopped after epoch %d; --resume goes on from there", engine.state.epoch)
             self._interruption.deliver()
@@ -139,9 +144,10 @@ class KeepBestAndLast:
         self, engine: Engine, epoch: int, step: int = 0, random: Any = None, better: bool = False
     ) -> None:
         states = {name: part.state_dict() for name, part in self.parts.items()}
-        _require_finite(states["network"], engine)
+        for network in (self.parts["network"], self.kept):
+            _require_finite(network.state_dict(), engine)
         if better:
-            self.best_sha256 = weights.state_sha256(self.parts["network"])
+            self.best_sha256 = weights.state_sha256(self.kept)
         Checkpoint.at(self.run_dir, epoch, step).write(
             {
                 "parts": states,
@@ -198,7 +204,7 @@ class KeepBestAndLast:
         if path.is_file() and sha256(path) == self.best_sha256:
             return
         if self.best_epoch == checkpoint.epoch and not checkpoint.step:
-            weights.save(self.parts["network"], path)
+            weights.save(self.kept, path)
         elif not newer or not path.is_file():
             raise IntegrityError(
                 f"{path} has not the SHA-256 {self.best_sha256[:12]}... of the best weights, those of epoch "
@@ -224,6 +230,12 @@ class KeepBestAndLast:
             )
         if state["stopped"]:
             engine.terminate()
+
+
+def _step(engine: Engine) -> int:
+    """How many of the epoch's batches are done, if the optimizer has taken in all of them; else 0."""
+    done = int(engine.state.iteration % engine.state.epoch_length)
+    return 0 if done % getattr(engine, "accumulation_steps", 1) else done
 
 
 def _require_finite(state: Mapping[str, torch.Tensor], engine: Engine) -> None:

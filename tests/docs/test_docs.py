@@ -157,7 +157,7 @@ def test_each_key_of_a_bundle_is_explained(bundle):
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     facts = metadata["monai_brain"]
     keys = {*metadata, *facts, *facts["paper"], *facts.get("weights", {})}
-    for name in ("train", "evaluate", "inference", "multi_gpu_train"):
+    for name in ("train", "evaluate", "inference", "multi_gpu_train", "recipe_strong"):
         recipe = json.loads((bundle / "configs" / f"{name}.json").read_text(encoding="utf-8"))
         keys |= {key for key in recipe if "#" not in key}
         assert f"`configs/{name}.json`" in text

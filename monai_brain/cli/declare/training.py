@@ -29,6 +29,10 @@ def declare(commands: Any) -> None:
     train.add_argument(
         "--new-head", action="store_true", help="train for the datalist's own classes, with a new head"
     )
+    train.add_argument(
+        "--recipe", metavar="NAME", action="append", default=[],
+        help="lay configs/recipe_NAME.json, or a .json file, over the recipe: strong for the stronger one",
+    )  # fmt: skip
     train.add_argument("--variant", metavar="NAME", help="one of the model's variants")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --run-dir")
     train.add_argument(
