@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
+
 import monai_brain
 from monai_brain import recipe
 from monai_brain.bundles import WEIGHTS_FILE, Bundle
@@ -34,6 +36,7 @@ def begin(
     config: Mapping[str, Any],
     datalist: str | Mapping[str, Any],
     resume: bool,
+    device: Any = None,
 ) -> Path:
     """The run folder, with the configs as resolved and the manifest's first half.
 
@@ -68,7 +71,9 @@ def begin(
             with whole(folder / name, "wb") as stream:
                 stream.write(source.read_bytes())
     _as_trained(folder, config)
-    write_json(folder / MANIFEST_FILE, {**_manifest(bundle_root, config), "datalist": _told(datalist)})
+    manifest = _manifest(bundle_root, config)
+    manifest |= {"device": str(device), "processes": idist.get_world_size(), "datalist": _told(datalist)}
+    write_json(folder / MANIFEST_FILE, manifest)
     return folder
 
 

@@ -141,7 +141,7 @@ def prepare(
     The device is asked for so that the processes of one training have met before the first one writes.
     """
     if not idist.get_rank():
-        run_folder.begin(run_dir, bundle_root, recipe.running(), datalist, resume)
+        run_folder.begin(run_dir, bundle_root, recipe.running(), datalist, resume, device)
     idist.barrier()
     # Metadata costs time at every operation of every epoch, and training looks at none of it.
     set_track_meta(False)
