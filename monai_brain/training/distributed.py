@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
@@ -33,6 +34,11 @@ def join() -> torch.device:
         torch.cuda.set_device(device)
         return device
     return torch.device("cpu")
+
+
+def restarted(run_dir: str | os.PathLike[str]) -> bool:
+    """Whether torchrun has begun the processes anew after one of them died: the run then goes on."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" and Path(run_dir).is_dir()
 
 
 def with_shared_statistics(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:

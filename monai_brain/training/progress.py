@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib.util
 import math
@@ -15,6 +16,7 @@ import torch
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
+from monai_brain.errors import OutputError
 from monai_brain.training.failures import hand_on
 from monai_brain.training.run_folder import EVENTS_FOLDER, METRICS_FILE
 
@@ -134,12 +136,17 @@ class Progress:
             self._learning_rate(),
             self._rate(),
         )
-        with self.path.open("a", encoding="utf-8", newline="") as stream:
-            csv.writer(stream).writerow([engine.state.epoch, *(f"{value:.6g}" for value in values)])
-        if self._writer is not None:
-            for name, value in zip(self.COLUMNS[1:], values, strict=True):
-                self._writer.add_scalar(name, value, engine.state.epoch)
-            self._writer.flush()
+        try:
+            with self.path.open("a", encoding="utf-8", newline="") as stream:
+                csv.writer(stream).writerow([engine.state.epoch, *(f"{value:.6g}" for value in values)])
+            if self._writer is not None:
+                for name, value in zip(self.COLUMNS[1:], values, strict=True):
+                    self._writer.add_scalar(name, value, engine.state.epoch)
+                self._writer.flush()
+        except OSError as error:
+            raise OutputError(
+                f"Cannot write into {self.run_dir}: {error.strerror or error}. Free the disk and resume."
+            ) from error
 
     def _end(self, engine: Engine) -> None:
         if self._bar is not None:
@@ -148,7 +155,8 @@ class Progress:
             self._writer.close()
 
     def _fail(self, engine: Engine, error: BaseException) -> None:
-        self._end(engine)
+        with contextlib.suppress(OSError):  # a full disk has been told of
+            self._end(engine)
 
 
 def _correct(logits: torch.Tensor, label: torch.Tensor) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -27,6 +28,24 @@ class Signal:
     def __call__(self, engine: Engine) -> None:
         if engine.state.iteration == self.iteration:
             signal.raise_signal(self.number)
+
+
+class Kill:
+    """One process of several is killed, the first time that it comes there."""
+
+    def __init__(self, iteration: int, rank: int) -> None:
+        self.iteration, self.rank = iteration, rank
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        if (
+            engine.state.iteration == self.iteration
+            and os.environ["RANK"] == str(self.rank)
+            and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+        ):
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class NotANumber:
