@@ -98,11 +98,10 @@ def test_every_so_many_epochs_one_is_kept(model, brain_phantoms, tmp_path):
     ("number", "kind"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)]
 )
 def test_a_signal_writes_the_step_and_the_rest_is_the_same(
-    model, brain_phantoms, unbroken, tmp_path, number, kind, workers
+    model, brain_phantoms, unbroken, tmp_path, number, kind
 ):
     run = tmp_path / "run"
-    # With device_cache off, MONAI's loader and its workers draw the random numbers.
-    settings = {"max_epochs": EPOCHS, "num_workers": workers}
+    settings = {"max_epochs": EPOCHS}
     with pytest.raises(kind) as caught:
         train(
             model,
@@ -120,8 +119,9 @@ def test_a_signal_writes_the_step_and_the_rest_is_the_same(
     assert_equal_runs(run, unbroken)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_without_the_device_cache_too(model, brain_phantoms, tmp_path, workers):
+    """MONAI's loader and its workers draw the random numbers then."""
     settings = {"max_epochs": 2, "num_workers": workers, "device_cache": False}
     whole = train(model, brain_phantoms, 0, run_dir=tmp_path / "whole", **settings)
     run = tmp_path / "run"
@@ -247,6 +247,7 @@ def test_a_run_is_not_gone_on_with_other_data(model, brain_phantoms, unbroken, t
         train(model, other, 0, run_dir=run, max_epochs=EPOCHS, resume=True)
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_stays_stopped(brain_phantoms, tmp_path):
     settings = {
         "image_size": 32, "batch_size": 16, "max_epochs": 6, "stop_epochs": 1, "learning_rate": 0.0,
@@ -291,7 +292,7 @@ def test_no_number_stops_before_the_step_and_is_named(model, brain_phantoms, unb
     assert_equal_runs(run, unbroken)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_image_that_cannot_be_read_any_more(model, brain_phantoms, tmp_path, workers, capsys):
     """Met in epoch 3: one line, status 3; mended and resumed, the run is the unbroken one."""
     content = datalist.read(brain_phantoms)

@@ -43,14 +43,14 @@ def torchrun(folder: Path, data: Path, *options: str, **extra: object) -> Path:
     (folder / "extra.json").write_text(json.dumps(overlay), encoding="utf-8")
     files = [model.config("train"), OVERLAY, folder / "extra.json"]
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={PROCESSES}", *options,
-         "-m", "monai.bundle", "run", "--config_file", str([str(file) for file in files]),
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={PROCESSES}",
+         *options, "-m", "monai.bundle", "run", "--config_file", str([str(file) for file in files]),
          "--meta_file", str(model.root / "configs" / "metadata.json"), "--bundle_root", str(model.root),
          "--datalist", str(data), "--run_dir", str(run), "--max_epochs", str(EPOCHS)],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=280,
         env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.returncode == 0, done.stderr[-20000:]
     return run
 
 

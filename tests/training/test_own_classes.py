@@ -149,6 +149,7 @@ def test_a_new_head_keeps_every_other_weight(trained, tmp_path):
         weights.start(network, "shipped", trained, ["head.weigth"])
 
 
+@pytest.mark.slow
 def test_own_folders_become_a_model(trained, folds, images, tmp_path, capsys):
     """Index, split, train, predict, export, check, MONAI's runner: no file is edited on the way."""
     run = tmp_path / "run"
