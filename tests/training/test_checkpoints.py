@@ -93,7 +93,6 @@ def test_every_so_many_epochs_one_is_kept(model, brain_phantoms, tmp_path):
     assert [checkpoint.epoch for checkpoint in checkpoint_files.found(run)] == [5, 4, 2]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(
     ("number", "kind"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)]
 )
