@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import contextlib
 import copy
+import importlib
 import json
 import math
 import numbers
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +28,7 @@ PLACES = ("bundle_root", "dataset_dir", "datalist", "device", "num_workers", "ou
 # Keys that stand at the top of every recipe and hold a whole number, with the least that makes sense.
 WHOLE = {
     **dict.fromkeys(("accumulate", "batch_size", "image_size", "in_channels", "max_epochs"), 1),
-    **dict.fromkeys(("fold", "num_workers", "seed"), 0),
+    **dict.fromkeys(("fold", "keep_every", "num_workers", "seed"), 0),
 }
 # Keys that take one of a few values.
 CHOICES: dict[str, tuple[bool | str, ...]] = {
@@ -220,6 +222,9 @@ def failure(error: BaseException) -> MonaiBrainError | None:
     while cause is not None and cause not in chain:
         if isinstance(cause, MonaiBrainError):
             return cause
+        told = _told_by_a_worker(str(cause))
+        if told is not None:
+            return told
         if str(cause).startswith(_FAULTS):
             return ConfigurationError(f"The recipe does not hold together: {cause}")
         chain.append(cause)
@@ -228,6 +233,17 @@ def failure(error: BaseException) -> MonaiBrainError | None:
         where = " ".join(str(error).partition(" with keywords")[0].split())
         return ConfigurationError(f"{where}: {type(chain[-1]).__name__}: {chain[-1]}")
     return None
+
+
+def _told_by_a_worker(text: str) -> MonaiBrainError | None:
+    """The error of ours that ended a loader's worker process: all that comes from there is its traceback."""
+    found = re.search(r"^(monai_brain[\w.]*)\.(\w+): (.+)$", text, re.MULTILINE)
+    if "DataLoader worker process" not in text or found is None:
+        return None
+    kind = getattr(importlib.import_module(found[1]), found[2], None)
+    told = MonaiBrainError(found[3])
+    told.exit_status = getattr(kind, "exit_status", told.exit_status)
+    return told
 
 
 def _is_setting(value: Any) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from monai_brain import recipe, registry
 from monai_brain.bundles import Bundle
-from monai_brain.errors import OutputError
+from monai_brain.errors import ConfigurationError, OutputError
 
 SOME_FAILED = 3
 
@@ -27,6 +27,8 @@ def train(options: argparse.Namespace) -> None:
         run_dir=options.run_dir,
         resume=options.resume,
         variant=options.variant,
+        rename=dict(_renamed(text) for text in options.rename),
+        new_head=options.new_head,
         overlays=[name if name.endswith(".json") else f"recipe_{name}" for name in options.recipe],
         **dict(recipe.override(text) for text in options.overrides),
     )
@@ -34,6 +36,13 @@ def train(options: argparse.Namespace) -> None:
         print(json.dumps({"schema_version": 1, "run": str(run), "metrics": str(run / JUDGEMENT_FILE)}))
     else:
         print(f"The run is in {run}. Use it as a model: monai-brain predict {run} INPUT...")
+
+
+def _renamed(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise ConfigurationError(f"--map takes OLD=NEW, for example healthy=no_tumor, not {text!r}.")
+    return old, new
 
 
 def evaluate(options: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from monai_brain.data.class_names import maps
 from monai_brain.data.schema import Datalist, Item, checked, parse
 from monai_brain.errors import ConfigurationError, DataError
 from monai_brain.files import write_json
@@ -120,7 +121,7 @@ def match(
     if unknown:
         raise ConfigurationError(
             f"Unknown classes in the data: {', '.join(unknown)}. Expected: {', '.join(labels)}. "
-            f"Name what they are: --map {unknown[0]}={labels[0]}"
+            f"Name what they are: {maps(unknown, labels)}, or train a head for them: --new-head"
         )
     return {name: list(labels).index(renamed.get(name, name)) for name in names}
 

@@ -22,7 +22,7 @@ from monai_brain.data import datalist as datalists
 from monai_brain.errors import ConfigurationError, UnknownNameError
 from monai_brain.files import write_json
 from monai_brain.inference import weights as network_weights
-from monai_brain.training import run_folder
+from monai_brain.training import own_classes, run_folder
 from monai_brain.training.checkpoints import outcome
 
 _LOG = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ def train(
     run_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
     variant: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    new_head: bool = False,
     overlays: Sequence[str] = (),
     **overrides: Any,
 ) -> Path:
@@ -52,6 +54,8 @@ def train(
         run_dir: where the run goes; by default ./runs/MODEL/fold_K.
         resume: go on from the last checkpoint in run_dir.
         variant: one of the bundle's variants.
+        rename: the datalist's class names on the left, the model's on the right.
+        new_head: train for the datalist's own classes; all weights but the head's are kept.
         overlays: further recipes of the bundle, laid over train.json.
         overrides: values of the recipe's keys; nested ones as `**{"train#trainer#max_epochs": 5}`.
 
@@ -62,7 +66,9 @@ def train(
     folder = (
         Path(run_dir) if run_dir is not None else Path("runs") / (variant or bundle.name) / f"fold_{fold}"
     )
+    chosen = {**network_weights.variant(bundle, variant), **overrides}
     settings = {
+        **own_classes.settings(bundle, datalist, rename or {}, new_head, chosen),
         **network_weights.variant(bundle, variant),
         "datalist": str(Path(datalist).resolve()),
         "fold": fold,
@@ -86,9 +92,15 @@ def train(
     return folder
 
 
-def items(datalist: str | Mapping[str, Any], fold: int, side: Side, labels: Sequence[str]) -> list[Item]:
+def items(
+    datalist: str | Mapping[str, Any],
+    fold: int,
+    side: Side,
+    labels: Sequence[str],
+    rename: Mapping[str, str] | None = None,
+) -> list[Item]:
     """The images and label indices of one side of a fold, with nothing a batch cannot hold."""
-    found = datalists.part(datalist, fold, side, labels)
+    found = datalists.part(datalist, fold, side, labels, rename)
     return [{"image": item["image"], "label": item["label"], "case": _case(item, datalist)} for item in found]
 
 
@@ -105,12 +117,17 @@ def copied(items: Sequence[Item], copies: Mapping[str, int], labels: Sequence[st
     return [item for item in items for _ in range(times[item["label"]])]
 
 
-def judged(datalist: str | Mapping[str, Any], fold: int, labels: Sequence[str]) -> list[Item]:
+def judged(
+    datalist: str | Mapping[str, Any],
+    fold: int,
+    labels: Sequence[str],
+    rename: Mapping[str, str] | None = None,
+) -> list[Item]:
     """The validation and the test items of a fold, with all that the datalist says of them."""
     found: list[Item] = []
     sides: tuple[Side, ...] = ("validation", "test")
     for side in sides:
-        for item in datalists.part(datalist, fold, side, labels):
+        for item in datalists.part(datalist, fold, side, labels, rename):
             kept = {key: value for key, value in item.items() if key != "validates"}
             found.append({**kept, "fold": fold, "split": side, "case": _case(item, datalist)})
     return found
@@ -124,7 +141,7 @@ def prepare(
     The device is asked for so that the processes of one training have met before the first one writes.
     """
     if not idist.get_rank():
-        run_folder.begin(run_dir, bundle_root, recipe.running(), datalist, resume)
+        run_folder.begin(run_dir, bundle_root, recipe.running(), datalist, resume, device)
     idist.barrier()
     # Metadata costs time at every operation of every epoch, and training looks at none of it.
     set_track_meta(False)

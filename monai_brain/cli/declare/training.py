@@ -23,6 +23,13 @@ def declare(commands: Any) -> None:
         help="scratch, imagenet, shipped, a .pt file or a run folder; default: scratch",
     )  # fmt: skip
     train.add_argument(
+        "--map", dest="rename", action="append", default=[], metavar="OLD=NEW",
+        help="a class name of the datalist and what the model calls it",
+    )  # fmt: skip
+    train.add_argument(
+        "--new-head", action="store_true", help="train for the datalist's own classes, with a new head"
+    )
+    train.add_argument(
         "--recipe", metavar="NAME", action="append", default=[],
         help="lay configs/recipe_NAME.json, or a .json file, over the recipe: strong for the stronger one",
     )  # fmt: skip
