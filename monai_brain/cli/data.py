@@ -1,4 +1,4 @@
-"""data index, data split, data phantom."""
+"""data index, data split, data phantom, data incomplete."""
 
 from __future__ import annotations
 
@@ -73,6 +73,41 @@ def phantom(options: argparse.Namespace) -> None:
     classes = options.classes.split(",") if options.classes else None
     path = phantoms.write(options.kind, options.output, options.n, options.seed, options.size, classes)
     _say(options, datalists.read(path), f"{options.n} phantoms; their datalist is {path}")
+
+
+def incomplete(options: argparse.Namespace) -> int:
+    """Write complete and incomplete mammograms; 3 if files could not be used, each named in a line."""
+    from monai_brain.data import completeness_set
+
+    found = completeness_set.write(
+        options.source,
+        options.output,
+        n=options.n,
+        seed=options.seed,
+        size=options.size,
+        workers=options.workers,
+        progress=True,
+        contact_sheet=options.contact_sheet,
+    )
+    for entry in found["rejected"]:
+        print(f"{entry['image']}: {entry['reason']}", file=sys.stderr)
+    made = found["made"]
+    control = made["nuisance"]
+    if control is None:
+        said = "not possible, a part is too small"
+    else:
+        verdict = "at or below" if control["accuracy"] <= control["limit"] else "ABOVE"
+        limit = f"{verdict} {control['limit']:.2f}"
+        said = f"accuracy {control['accuracy']:.3f} on {control['test']} test images, {limit}"
+    _say(
+        options,
+        found,
+        f"{len(found['training'])} images of {made['films']} films of {made['women']} women in "
+        f"{options.output}; {len(found['left_out'])} films left out, {len(found['rejected'])} rejected\n"
+        f"nuisance control: {said}",
+        {"made": made},
+    )
+    return DataError.exit_status if found["rejected"] else 0
 
 
 def _named(option: str, pairs: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""data index, data split, data phantom."""
+"""data index, data split, data phantom, data incomplete."""
 
 from __future__ import annotations
 
@@ -50,3 +50,20 @@ def declare(commands: Any) -> None:
     phantom.add_argument("--size", type=int, default=128, metavar="PX", help="their sides; default: 128")
     phantom.add_argument("--classes", metavar="A,B,...", help="only these, in this order; default: all")
     output(phantom, "DIR", "the folder to write")
+    incomplete = command(
+        actions,
+        "incomplete",
+        "make complete and incomplete mammograms of whole ones",
+        "monai_brain.cli.data:incomplete",
+    )
+    incomplete.add_argument(
+        "source", metavar="SRC", help="whole mammograms: a datalist, a table, mini-MIAS or a folder"
+    )
+    incomplete.add_argument("--n", type=int, default=1000, metavar="N", help="how many images; default: 1000")
+    incomplete.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw; default: 0")
+    incomplete.add_argument("--size", type=int, default=256, metavar="PX", help="their sides; default: 256")
+    incomplete.add_argument(
+        "--workers", type=int, metavar="N", help="films worked on at a time; default: processors"
+    )
+    incomplete.add_argument("--contact-sheet", action="store_true", help="write DIR/contact_sheet.png too")
+    output(incomplete, "DIR", "the folder to write")
