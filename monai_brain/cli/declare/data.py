@@ -20,7 +20,7 @@ def declare(commands: Any) -> None:
     output(index, "FILE", "the datalist to write")
     index.add_argument(
         "--column", action="append", default=[], metavar="OURS=THEIRS",
-        help="a table's name for file, label, patient_id, group or source, for example label=finding",
+        help="a table's name for file, label, patient_id, group, source or frame, for example label=finding",
     )  # fmt: skip
     index.add_argument("--labels", metavar="TABLE", help="a table of labels, for kinds whose files have none")
     index.add_argument(
