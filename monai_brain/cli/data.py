@@ -1,4 +1,4 @@
-"""data index, data split, data phantom."""
+"""data index, data split, data landmarks, data phantom."""
 
 from __future__ import annotations
 
@@ -64,6 +64,17 @@ def split(options: argparse.Namespace) -> None:
         print(splits.table(found))
     datalists.write(found, options.output)
     _say(options, found, f"written to {options.output}")
+
+
+def landmarks(options: argparse.Namespace) -> None:
+    """Write the landmarks of the images that train in a fold."""
+    from monai_brain.training.landmarks import learn_landmarks
+
+    found = learn_landmarks(options.file, options.output, options.fold, progress=True)
+    if options.json:
+        print(json.dumps(found))
+    else:
+        print(f"landmarks of {found['images']} images in {options.output}")
 
 
 def phantom(options: argparse.Namespace) -> None:

@@ -108,15 +108,15 @@ def _parsed(path: Path, force: bool) -> Any:
 def _slice(path: Path, dataset: Any, options: Options) -> Slice:
     index, frames = _frame(path, dataset, options.frame)
     _flatten(dataset, index)
-    pixels, done = dicom_pixels.stored(path, dataset, index, frames)
+    pixels = dicom_pixels.stored(path, dataset, index, frames)
     monochrome = str(dataset.PhotometricInterpretation).startswith("MONOCHROME")
-    padding = _padding(dataset, pixels) if monochrome and not done else None
+    padding = _padding(dataset, pixels) if monochrome else None
     values = dicom_pixels.grey(dataset, pixels)
     if values.dtype == np.uint8 and int(dataset.get("BitsStored") or 8) < 8:
         values = values.astype(np.uint16)
     flipped = False
     if monochrome:
-        values = values if done else dicom_pixels.rescaled(path, dataset, values)
+        values = dicom_pixels.rescaled(path, dataset, values)
         voi = options.voi if options.voi is not None else dataset.get("Modality") in WINDOWED_MODALITIES
         values = dicom_pixels.windowed(dataset, values) if voi else values
         flipped = dataset.get("PresentationLUTShape") == "INVERSE"

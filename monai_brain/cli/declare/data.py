@@ -1,4 +1,4 @@
-"""data index, data split, data phantom."""
+"""data index, data split, data landmarks, data phantom."""
 
 from __future__ import annotations
 
@@ -41,6 +41,13 @@ def declare(commands: Any) -> None:
         help="let one patient stand on both sides, and mark the datalist so",
     )
     output(split, "FILE", "the datalist to write")
+    landmarks = command(
+        actions, "landmarks", "learn grey-value landmarks from a fold's training images",
+        "monai_brain.cli.data:landmarks",
+    )  # fmt: skip
+    landmarks.add_argument("file", metavar="FILE", help="a datalist with folds")
+    landmarks.add_argument("--fold", type=int, default=0, metavar="K", help="the one held out; default: 0")
+    output(landmarks, "FILE", "the landmarks to write")
     phantom = command(
         actions, "phantom", "images made from a seed, to try things with", "monai_brain.cli.data:phantom"
     )
