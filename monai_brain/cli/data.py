@@ -51,10 +51,13 @@ def index(options: argparse.Namespace) -> int:
 
 def split(options: argparse.Namespace) -> None:
     """Write a datalist with folds, after showing what stands in each."""
-    from monai_brain.data import splits
+    from monai_brain.data import draws, splits
 
+    source = datalists.read(options.file)
+    if options.draw:
+        source = draws.draw(source, _numbers("--draw", options.draw), options.seed)
     found = splits.split(
-        datalists.read(options.file),
+        source,
         options.scheme,
         folds=options.folds,
         seed=options.seed,
@@ -91,6 +94,14 @@ def _named(option: str, pairs: Sequence[str]) -> dict[str, str]:
     if bad:
         raise ConfigurationError(f"{option} {bad[0]}: expected {option} NAME=NAME.")
     return {left: right for left, _, right in (pair.partition("=") for pair in pairs)}
+
+
+def _numbers(option: str, pairs: Sequence[str]) -> dict[str, int]:
+    named = _named(option, pairs)
+    bad = [name for name, number in named.items() if not number.isdecimal()]
+    if bad:
+        raise ConfigurationError(f"{option} {bad[0]}={named[bad[0]]}: expected {option} CLASS=NUMBER.")
+    return {name: int(number) for name, number in named.items()}
 
 
 def _say(

@@ -40,6 +40,10 @@ def declare(commands: Any) -> None:
         action="store_true",
         help="let one patient stand on both sides, and mark the datalist so",
     )
+    split.add_argument(
+        "--draw", action="append", default=[], metavar="CLASS=N",
+        help="first keep exactly N images of a class, by whole groups drawn with the seed",
+    )  # fmt: skip
     output(split, "FILE", "the datalist to write")
     landmarks = command(
         actions, "landmarks", "learn grey-value landmarks from a fold's training images",
