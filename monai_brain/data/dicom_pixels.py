@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from monai_brain.data.raster import jpeg_header
 from monai_brain.data.slices import UnreadableImageError, luminance
 
 # What pip brings for each compressed transfer syntax, after pydicom alone has failed.
@@ -134,20 +136,41 @@ def _decoded_by_itk(path: Path, dataset: Any, index: int, frames: int) -> np.nda
     except ImportError as error:
         raise _why(path, syntax, error, missing=True) from error
     try:
+        frame = _frame(dataset, index, frames)
+        # GDCM believes every length and size that it meets, and asks for gigabytes: check them here.
+        claimed = jpeg_header(path, frame)
+        if (claimed.height, claimed.width) != (int(dataset.Rows), int(dataset.Columns)):
+            raise UnreadableImageError(path.name, "damaged", "the pixels' size is not that of the header")
         with tempfile.TemporaryDirectory() as folder:
             bare = Path(folder) / "pixels.dcm"
-            _write_bare(bare, dataset, syntax, frames)
+            _write_bare(bare, dataset, syntax, frame)
             image = itk.imread(str(bare), imageio=itk.GDCMImageIO.New())
             pixels = np.array(itk.array_view_from_image(image))
+    except UnreadableImageError:
+        raise
     except Exception as error:  # ITK raises RuntimeError with a page of its own
         raise UnreadableImageError(path.name, "damaged", "the pixels cannot be decoded by ITK") from error
     colours = () if int(dataset.get("SamplesPerPixel") or 1) == 1 else (3,)
-    return pixels.reshape(frames, int(dataset.Rows), int(dataset.Columns), *colours)[index]
+    return pixels.reshape(int(dataset.Rows), int(dataset.Columns), *colours)
 
 
-def _write_bare(path: Path, dataset: Any, syntax: str, frames: int) -> None:
+def _frame(dataset: Any, index: int, frames: int) -> bytes:
+    """The compressed bytes of one frame, its fragments put together."""
+    try:
+        from pydicom.encaps import get_frame
+    except ImportError:  # pydicom 2
+        from pydicom.encaps import generate_pixel_data_frame
+
+        return bytes(
+            next(itertools.islice(generate_pixel_data_frame(dataset.PixelData, frames), index, None))
+        )
+    return bytes(get_frame(dataset.PixelData, index, number_of_frames=frames))
+
+
+def _write_bare(path: Path, dataset: Any, syntax: str, frame: bytes) -> None:
     import pydicom
     from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.encaps import encapsulate
     from pydicom.uid import UID
 
     bare = Dataset()
@@ -158,10 +181,9 @@ def _write_bare(path: Path, dataset: Any, syntax: str, frames: int) -> None:
     for keyword in _DESCRIPTION:
         if keyword in dataset:
             setattr(bare, keyword, dataset[keyword].value)
-    bare.NumberOfFrames = frames
     if str(dataset.PhotometricInterpretation).startswith("MONOCHROME"):
         bare.PhotometricInterpretation = "MONOCHROME2"
-    bare.PixelData = dataset.PixelData
+    bare.PixelData = encapsulate([frame])
     bare["PixelData"].VR, bare["PixelData"].is_undefined_length = "OB", True
     if int(pydicom.__version__.split(".")[0]) < 3:
         bare.is_little_endian, bare.is_implicit_VR = True, False
