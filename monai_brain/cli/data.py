@@ -1,4 +1,4 @@
-"""data index, data split, data phantom, data incomplete."""
+"""data index, data split, data landmarks, data phantom, data incomplete."""
 
 from __future__ import annotations
 
@@ -51,10 +51,13 @@ def index(options: argparse.Namespace) -> int:
 
 def split(options: argparse.Namespace) -> None:
     """Write a datalist with folds, after showing what stands in each."""
-    from monai_brain.data import splits
+    from monai_brain.data import draws, splits
 
+    source = datalists.read(options.file)
+    if options.draw:
+        source = draws.draw(source, _numbers("--draw", options.draw), options.seed)
     found = splits.split(
-        datalists.read(options.file),
+        source,
         options.scheme,
         folds=options.folds,
         seed=options.seed,
@@ -64,6 +67,17 @@ def split(options: argparse.Namespace) -> None:
         print(splits.table(found))
     datalists.write(found, options.output)
     _say(options, found, f"written to {options.output}")
+
+
+def landmarks(options: argparse.Namespace) -> None:
+    """Write the landmarks of the images that train in a fold."""
+    from monai_brain.training.landmarks import learn_landmarks
+
+    found = learn_landmarks(options.file, options.output, options.fold, progress=True)
+    if options.json:
+        print(json.dumps(found))
+    else:
+        print(f"landmarks of {found['images']} images in {options.output}")
 
 
 def phantom(options: argparse.Namespace) -> None:
@@ -115,6 +129,14 @@ def _named(option: str, pairs: Sequence[str]) -> dict[str, str]:
     if bad:
         raise ConfigurationError(f"{option} {bad[0]}: expected {option} NAME=NAME.")
     return {left: right for left, _, right in (pair.partition("=") for pair in pairs)}
+
+
+def _numbers(option: str, pairs: Sequence[str]) -> dict[str, int]:
+    named = _named(option, pairs)
+    bad = [name for name, number in named.items() if not number.isdecimal()]
+    if bad:
+        raise ConfigurationError(f"{option} {bad[0]}={named[bad[0]]}: expected {option} CLASS=NUMBER.")
+    return {name: int(number) for name, number in named.items()}
 
 
 def _say(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_brain.data.slices import MAX_PIXELS, Options, Slice, UnreadableImageError, check_size
+from monai_brain.data.slices import MAX_PIXELS, SEVERAL, Options, Slice, UnreadableImageError, check_size
 from monai_brain.errors import MissingExtraError
 
 _MAGIC_AT, _NIFTI_HEAD = 344, 540
@@ -125,9 +125,7 @@ def _claimed(path: Path, pixels: int) -> int:
 def _index(path: Path, size: list[int], wanted: int | None) -> int:
     slices = size[2] if len(size) > 2 else 1
     if wanted is None and slices > 1:
-        raise UnreadableImageError(
-            path.name, "several frames", f"it holds {slices}; choose one, counting from 1"
-        )
+        raise UnreadableImageError(path.name, SEVERAL, f"it holds {slices}; choose one, counting from 1")
     if wanted is not None and not 1 <= wanted <= slices:
         raise UnreadableImageError(path.name, "no such frame", f"frame {wanted} of {slices}, counting from 1")
     return (wanted or 1) - 1

@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 from tqdm import tqdm
 
 from monai_brain.bundles import Bundle
+from monai_brain.data.loading import chosen
 from monai_brain.data.reader import read_slice
 from monai_brain.errors import ConfigurationError, DataError, ModelError, UnknownNameError
 from monai_brain.evaluation.predictions import Prediction
@@ -114,8 +115,8 @@ class Explainer:
 
     def _prepare(self, item: Item) -> _Prepared | Failure:
         try:
-            tensor = self.predictor.preprocess({"image": item["image"]})["image"]
-            image = ToGrey255()(torch.from_numpy(read_slice(item["image"])[0])[None])
+            tensor = self.predictor.preprocess(found_inputs.named(item))["image"]
+            image = ToGrey255()(torch.from_numpy(read_slice(item["image"], chosen(item))[0])[None])
         except Exception as error:  # noqa: BLE001  a file from anywhere can make a decoder raise anything
             return Failure(str(item["case"]), reason(error, item))
         trace = list(tensor.applied_operations) if isinstance(tensor, MetaTensor) else []

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from monai_brain.data.folders import named_as_image
 from monai_brain.errors import ConfigurationError
@@ -28,6 +29,11 @@ def find(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> l
                 case = path  # two folders that hold files of one name
                 found[case] = path
     return [{"image": path, "case": case} for case, path in found.items()]
+
+
+def named(item: Mapping[str, Any]) -> dict[str, Any]:
+    """What preprocessing needs of an item: the image's path, and the frame if one is chosen."""
+    return {key: item[key] for key in ("image", "frame") if key in item}
 
 
 def _exists(entry: str | os.PathLike[str]) -> bool:

@@ -95,7 +95,7 @@ class Predictor:
 
     def _prepare(self, item: Item) -> tuple[Item, torch.Tensor] | Failure:
         try:
-            image = self.preprocess({"image": item["image"]})["image"]
+            image = self.preprocess(found_inputs.named(item))["image"]
         except Exception as error:  # noqa: BLE001  a file from anywhere can make a decoder raise anything
             return Failure(str(item["case"]), reason(error, item))
         plain = image.as_tensor() if hasattr(image, "as_tensor") else torch.as_tensor(image)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import torch
 
+from monai_brain.data.loading import chosen
 from monai_brain.data.reader import read_slice
 from monai_brain.errors import MonaiBrainError
 from monai_brain.evaluation.predictions import Predictions
@@ -30,16 +31,18 @@ def pictures(predictions: Predictions, folder: Path, most: int) -> dict[int, str
     wrong = (predictions.label != predictions.predicted) & (predictions.label >= 0)
     rows = [int(row) for row in np.argsort(~wrong, kind="stable") if predictions.image[row]]
     files = {row: folder / str(predictions.image[row]) for row in rows}
+    frames = predictions.meta.get("frame", [None] * len(predictions))
     present = [row for row in rows if files[row].is_file()][:most]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        drawn = pool.map(picture, [files[row] for row in present])
+        drawn = pool.map(picture, [files[row] for row in present], [frames[row] for row in present])
         return {row: one for row, one in zip(present, drawn, strict=True) if one}
 
 
-def picture(file: Path) -> str | None:
-    """A file's image as the data URI of a small JPEG; None where it cannot be read."""
+def picture(file: Path, frame: object = None) -> str | None:
+    """A file's image, or one frame of it, as the data URI of a small JPEG; None where it cannot be read."""
     try:
-        grey = np.asarray(ToGrey255()(torch.from_numpy(read_slice(file)[0])[None]))[0]
+        pixels = read_slice(file, chosen({"frame": frame}))[0]
+        grey = np.asarray(ToGrey255()(torch.from_numpy(pixels)[None]))[0]
     except (MonaiBrainError, TypeError):
         return None
     height, width = grey.shape

@@ -19,6 +19,7 @@ from monai.utils import set_determinism
 from monai_brain import recipe, registry
 from monai_brain.bundles import Bundle
 from monai_brain.data import datalist as datalists
+from monai_brain.data.schema import numbered
 from monai_brain.errors import ConfigurationError, UnknownNameError
 from monai_brain.files import write_json
 from monai_brain.inference import weights as network_weights
@@ -101,7 +102,10 @@ def items(
 ) -> list[Item]:
     """The images and label indices of one side of a fold, with nothing a batch cannot hold."""
     found = datalists.part(datalist, fold, side, labels, rename)
-    return [{"image": item["image"], "label": item["label"], "case": _case(item, datalist)} for item in found]
+    keys = ("image", "frame", "label")
+    return [
+        {key: item[key] for key in keys if key in item} | {"case": _case(item, datalist)} for item in found
+    ]
 
 
 def copied(items: Sequence[Item], copies: Mapping[str, int], labels: Sequence[str]) -> list[Item]:
@@ -178,7 +182,8 @@ def judge(run_dir: str) -> None:
 
 
 def _case(item: Mapping[str, Any], datalist: str | Mapping[str, Any]) -> str:
-    """An item's name: its image's path as the datalist gives it."""
-    if isinstance(datalist, Mapping):
-        return str(item["image"])
-    return Path(os.path.relpath(item["image"], Path(datalist).resolve().parent)).as_posix()
+    """An item's name: its image's path as the datalist gives it, and the frame if one is chosen."""
+    image = str(item["image"])
+    if not isinstance(datalist, Mapping):
+        image = Path(os.path.relpath(image, Path(datalist).resolve().parent)).as_posix()
+    return numbered(image, item.get("frame"))

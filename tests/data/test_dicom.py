@@ -282,6 +282,60 @@ def test_jpeg_2000_is_bit_equal(save):
     np.testing.assert_array_equal(read_slice(save(dataset))[0], WIDE)
 
 
+def jpeg_lossless(pixels, **changes):
+    """The image as JPEG Lossless, the frames encoded by ITK."""
+    itk = pytest.importorskip("itk")
+    import tempfile
+
+    frames = []
+    for frame in pixels.reshape(-1, *pixels.shape[-2:]):
+        writer = itk.GDCMImageIO.New()
+        writer.SetCompressionType(itk.GDCMImageIOEnums.Compression_JPEG)
+        writer.UseCompressionOn()
+        with tempfile.TemporaryDirectory() as folder:
+            name = f"{folder}/a.dcm"
+            whole = itk.image_from_array(np.ascontiguousarray(frame))
+            itk.ImageFileWriter.New(whole, FileName=name, ImageIO=writer, UseCompression=True).Update()
+            encoded = pydicom.dcmread(name)
+        assert encoded.file_meta.TransferSyntaxUID == JPEGLosslessSV1
+        length = int.from_bytes(encoded.PixelData[12:16], "little")  # behind the empty offset table and a tag
+        frames.append(encoded.PixelData[16 : 16 + length])
+    dataset = made(pixels, syntax=JPEGLosslessSV1, **changes)
+    dataset.PixelData = encapsulate(frames)
+    dataset["PixelData"].is_undefined_length = True
+    return dataset
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"PhotometricInterpretation": "MONOCHROME1"},
+        {"PresentationLUTShape": "INVERSE"},
+        {"RescaleSlope": "2", "RescaleIntercept": "-10"},
+        {"PhotometricInterpretation": "MONOCHROME1", "Modality": "MG", **WINDOW},
+        {"PixelPaddingValue": int(WIDE[0, 0]), "PhotometricInterpretation": "MONOCHROME1"},
+        {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": "MONOCHROME1"},
+    ],
+    ids=lambda changes: " ".join(changes) or "plain",
+)
+def test_jpeg_lossless_gives_what_the_same_image_gives_uncompressed(save, changes):
+    """ITK, which decodes it, turns MONOCHROME1 over and rescales by itself: nothing may be done twice."""
+    expected, told = read_slice(save(made(WIDE, **changes), "plain.dcm"))
+    image, meta = read_slice(save(jpeg_lossless(WIDE, **changes), "packed.dcm"))
+    np.testing.assert_array_equal(image, expected)
+    assert image.dtype == expected.dtype
+    assert meta["inverted"] == told["inverted"]
+
+
+def test_a_frame_of_jpeg_lossless(save):
+    path = save(jpeg_lossless(FRAMES, NumberOfFrames=3))
+    for frame in (1, 2, 3):
+        np.testing.assert_array_equal(read_slice(path, frame=frame)[0], FRAMES[frame - 1])
+    signed = RNG.integers(-900, 900, (8, 9)).astype(np.int16)
+    np.testing.assert_array_equal(read_slice(save(jpeg_lossless(signed)))[0], signed)
+
+
 def test_nothing_about_the_person_is_kept(save):
     from monai.transforms import LoadImage
 

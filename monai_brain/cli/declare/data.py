@@ -1,4 +1,4 @@
-"""data index, data split, data phantom, data incomplete."""
+"""data index, data split, data landmarks, data phantom, data incomplete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def declare(commands: Any) -> None:
     output(index, "FILE", "the datalist to write")
     index.add_argument(
         "--column", action="append", default=[], metavar="OURS=THEIRS",
-        help="a table's name for file, label, patient_id, group or source, for example label=finding",
+        help="a table's name for file, label, patient_id, group, source or frame, for example label=finding",
     )  # fmt: skip
     index.add_argument("--labels", metavar="TABLE", help="a table of labels, for kinds whose files have none")
     index.add_argument(
@@ -40,7 +40,18 @@ def declare(commands: Any) -> None:
         action="store_true",
         help="let one patient stand on both sides, and mark the datalist so",
     )
+    split.add_argument(
+        "--draw", action="append", default=[], metavar="CLASS=N",
+        help="first keep exactly N images of a class, by whole groups drawn with the seed",
+    )  # fmt: skip
     output(split, "FILE", "the datalist to write")
+    landmarks = command(
+        actions, "landmarks", "learn grey-value landmarks from a fold's training images",
+        "monai_brain.cli.data:landmarks",
+    )  # fmt: skip
+    landmarks.add_argument("file", metavar="FILE", help="a datalist with folds")
+    landmarks.add_argument("--fold", type=int, default=0, metavar="K", help="the one held out; default: 0")
+    output(landmarks, "FILE", "the landmarks to write")
     phantom = command(
         actions, "phantom", "images made from a seed, to try things with", "monai_brain.cli.data:phantom"
     )
