@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from monai_brain.registry import models as models
     from monai_brain.reporting.page import report as report
     from monai_brain.testing.checks import check as check
+    from monai_brain.training.experiments.cross_validation import cross_validate as cross_validate
     from monai_brain.training.workflow import train as train
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ _LIGHT = {
 }
 _HEAVY = {
     "check": "monai_brain.testing.checks",
+    "cross_validate": "monai_brain.training.experiments.cross_validation",
     "evaluate": "monai_brain.evaluation.judge",
     "explain": "monai_brain.inference.explain",
     "export": "monai_brain.inference.export",

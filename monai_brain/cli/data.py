@@ -1,4 +1,4 @@
-"""data index, data split, data phantom."""
+"""data index, data split, data join, data phantom."""
 
 from __future__ import annotations
 
@@ -64,6 +64,23 @@ def split(options: argparse.Namespace) -> None:
         print(splits.table(found))
     datalists.write(found, options.output)
     _say(options, found, f"written to {options.output}")
+
+
+def join(options: argparse.Namespace) -> None:
+    """Write one datalist of several."""
+    from monai_brain.data import joining
+
+    found = joining.join(options.files, duplicates=options.duplicates)
+    datalists.write(found, options.output)
+    parts = ", ".join(f"{part['images']} of {part['name']}" for part in found["joined_sets"])
+    left_out = sum(part["copies_left_out"] for part in found["joined_sets"])
+    tied = found["groups_tied_across_sets"]
+    _say(
+        options,
+        found,
+        f"{parts} in {options.output}; {left_out} copies left out, {tied} pairs of near duplicates tied together",
+        {"joined_sets": found["joined_sets"], "groups_tied_across_sets": tied},
+    )
 
 
 def phantom(options: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ from monai_brain import recipe, registry
 from monai_brain.bundles import Bundle
 from monai_brain.data import datalist as datalists
 from monai_brain.errors import ConfigurationError, UnknownNameError
-from monai_brain.files import write_json
+from monai_brain.files import read_json, write_json
 from monai_brain.inference import weights as network_weights
 from monai_brain.training import run_folder
 from monai_brain.training.checkpoints import outcome
@@ -33,7 +33,7 @@ Side = Literal["train", "validation", "test"]
 def train(
     model: str | os.PathLike[str] | Bundle,
     datalist: str | os.PathLike[str],
-    fold: int = 0,
+    fold: int | None = 0,
     *,
     weights: str | os.PathLike[str] = "scratch",
     run_dir: str | os.PathLike[str] | None = None,
@@ -47,7 +47,7 @@ def train(
     Args:
         model: a registered name, a bundle folder or a run folder.
         datalist: a datalist file whose folds are set.
-        fold: the fold that is held out.
+        fold: the fold that is held out; None to train on every image, which leaves nothing to judge by.
         weights: "scratch", "imagenet", "shipped", a .pt file or a run folder.
         run_dir: where the run goes; by default ./runs/MODEL/fold_K.
         resume: go on from the last checkpoint in run_dir.
@@ -59,15 +59,15 @@ def train(
         MonaiBrainError: Whatever is wrong with the model, the data, the recipe or the run.
     """
     bundle = registry.bundle(model)
-    folder = (
-        Path(run_dir) if run_dir is not None else Path("runs") / (variant or bundle.name) / f"fold_{fold}"
-    )
+    part = "all" if fold is None else f"fold_{fold}"
+    folder = Path(run_dir) if run_dir is not None else Path("runs") / (variant or bundle.name) / part
     settings = {
-        **network_weights.variant(bundle, variant),
-        "datalist": str(Path(datalist).resolve()),
-        "fold": fold,
-        "run_dir": str(folder.resolve()),
         "start_weights": str(weights),
+        **variant_settings(bundle, variant, weights),
+        **({} if fold is not None else _held_out_by_nobody(bundle)),
+        "datalist": str(Path(datalist).resolve()),
+        "fold": "$None" if fold is None else fold,
+        "run_dir": str(folder.resolve()),
         "resume": resume,
         **overrides,
     }
@@ -86,7 +86,38 @@ def train(
     return folder
 
 
-def items(datalist: str | Mapping[str, Any], fold: int, side: Side, labels: Sequence[str]) -> list[Item]:
+def variant_settings(
+    bundle: Bundle, variant: str | None, weights: str | os.PathLike[str] = "scratch"
+) -> dict[str, Any]:
+    """What a variant sets in the recipe; weights that are asked for go before those that it starts from.
+
+    Raises:
+        UnknownNameError: The bundle has no such variant.
+    """
+    settings = network_weights.variant(bundle, variant)
+    if weights != "scratch":
+        settings.pop("start_weights", None)
+    return {**settings, **({"variant": variant} if variant else {})}
+
+
+def _held_out_by_nobody(bundle: Bundle) -> dict[str, Any]:
+    """The recipe of a training on every image: no validation, so the last weights are kept, and no test."""
+    handlers = read_json(bundle.config("train"))["train"]["handlers"]
+    kept = [
+        handler
+        for handler in handlers
+        if handler["_target_"] != "monai.handlers.ValidationHandler" and "step_transform" not in handler
+    ]
+    return {
+        "train#handlers": kept,
+        "validate#dataset#data": "$@train#dataset#data[:1]",
+        "run": ["$@train#trainer.run()", "$workflow.conclude(@run_dir)"],
+    }
+
+
+def items(
+    datalist: str | Mapping[str, Any], fold: int | None, side: Side, labels: Sequence[str]
+) -> list[Item]:
     """The images and label indices of one side of a fold, with nothing a batch cannot hold."""
     found = datalists.part(datalist, fold, side, labels)
     return [{"image": item["image"], "label": item["label"], "case": _case(item, datalist)} for item in found]
@@ -161,7 +192,9 @@ def judge(run_dir: str) -> None:
 
 
 def _case(item: Mapping[str, Any], datalist: str | Mapping[str, Any]) -> str:
-    """An item's name: its image's path as the datalist gives it."""
+    """An item's name: the one it bears, else its image's path as the datalist gives it."""
+    if item.get("case"):
+        return str(item["case"])
     if isinstance(datalist, Mapping):
         return str(item["image"])
     return Path(os.path.relpath(item["image"], Path(datalist).resolve().parent)).as_posix()

@@ -1,4 +1,4 @@
-"""data index, data split, data phantom."""
+"""data index, data split, data join, data phantom."""
 
 from __future__ import annotations
 
@@ -41,6 +41,15 @@ def declare(commands: Any) -> None:
         help="let one patient stand on both sides, and mark the datalist so",
     )
     output(split, "FILE", "the datalist to write")
+    join = command(actions, "join", "several datalists as one", "monai_brain.cli.data:join")
+    join.add_argument(
+        "files", nargs="+", metavar="FILE", help="two or more datalists; their folds are dropped"
+    )
+    join.add_argument(
+        "--no-duplicates", dest="duplicates", action="store_false",
+        help="do not look for the same picture in two of them, which opens every image",
+    )  # fmt: skip
+    output(join, "FILE", "the datalist to write")
     phantom = command(
         actions, "phantom", "images made from a seed, to try things with", "monai_brain.cli.data:phantom"
     )

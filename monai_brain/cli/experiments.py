@@ -1,0 +1,71 @@
+"""cross-validate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from monai_brain import recipe
+from monai_brain.files import read_json
+
+
+def cross_validate(options: argparse.Namespace) -> None:
+    """Train a model once a fold and say where the figures are."""
+    from monai_brain.training.experiments.cross_validation import cross_validate as run
+
+    folder = run(
+        options.model,
+        options.datalist,
+        options.output,
+        folds=options.folds,
+        scheme=options.scheme,
+        seed=options.seed,
+        repeats=options.repeats,
+        refit=options.refit,
+        variant=options.variant,
+        allow_leakage=options.allow_leakage,
+        shuffle_labels=options.shuffle_labels,
+        shortcut=options.shortcut,
+        **_training(options),
+    )
+    _say(options, folder)
+
+
+def _training(options: argparse.Namespace) -> dict[str, Any]:
+    """What every experiment that trains takes."""
+    stage: str | int = "plan" if options.plan else "collect" if options.collect else "all"
+    if options.job is not None:
+        stage = options.job
+    return {
+        "weights": options.weights,
+        "cluster": options.cluster,
+        "stage": stage,
+        "progress": None,
+        **dict(recipe.override(text) for text in options.overrides),
+    }
+
+
+def _say(options: argparse.Namespace, folder: Path) -> None:
+    """Print where the experiment is and what it gives so far."""
+    from monai_brain.training.experiments import folder as folders
+    from monai_brain.training.experiments import tables
+
+    if getattr(options, "plan", False):
+        planned = read_json(folder / folders.PLAN_FILE)
+        print(json.dumps(planned) if options.json else tables.plan_as_text(planned))
+        return
+    if getattr(options, "job", None) is not None:
+        job = folders.load(folder).jobs[options.job]
+        said = {"schema_version": 1, "path": str(folder), "job": job.name, "run": str(folder / job.run)}
+        print(json.dumps(said) if options.json else f"{job.name} is finished: {folder / job.run}")
+        return
+    if options.json:
+        found = read_json(folder / folders.EXPERIMENT_FILE)
+        files = {name: str(folder / name) for name in ("predictions.csv", "metrics.json", "tables.json")}
+        print(json.dumps({"schema_version": 1, "path": str(folder), "kind": found["kind"], **files}))
+        return
+    for table in read_json(folder / folders.TABLES_FILE)["tables"]:
+        print(tables.as_text(table))
+    print(f"The experiment is in {folder}.")
