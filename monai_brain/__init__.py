@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from monai_brain.registry import models as models
     from monai_brain.reporting.page import report as report
     from monai_brain.testing.checks import check as check
+    from monai_brain.training.experiments.ablation import ablate as ablate
+    from monai_brain.training.experiments.comparing import compare as compare
     from monai_brain.training.experiments.cross_validation import cross_validate as cross_validate
     from monai_brain.training.workflow import train as train
 
@@ -38,7 +40,9 @@ _LIGHT = {
     "models": "monai_brain.registry",
 }
 _HEAVY = {
+    "ablate": "monai_brain.training.experiments.ablation",
     "check": "monai_brain.testing.checks",
+    "compare": "monai_brain.training.experiments.comparing",
     "cross_validate": "monai_brain.training.experiments.cross_validation",
     "evaluate": "monai_brain.evaluation.judge",
     "explain": "monai_brain.inference.explain",

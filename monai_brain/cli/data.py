@@ -78,7 +78,8 @@ def join(options: argparse.Namespace) -> None:
     _say(
         options,
         found,
-        f"{parts} in {options.output}; {left_out} copies left out, {tied} pairs of near duplicates tied together",
+        f"{parts} in {options.output}; {left_out} copies left out, "
+        f"{tied} pairs of near duplicates tied together",
         {"joined_sets": found["joined_sets"], "groups_tied_across_sets": tied},
     )
 

@@ -1,4 +1,4 @@
-"""cross-validate."""
+"""cross-validate, ablate, compare."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_brain import recipe
+from monai_brain.errors import ConfigurationError
 from monai_brain.files import read_json
 
 
@@ -31,6 +32,42 @@ def cross_validate(options: argparse.Namespace) -> None:
         **_training(options),
     )
     _say(options, folder)
+
+
+def ablate(options: argparse.Namespace) -> None:
+    """Train a model's variants and say where the figures are."""
+    from monai_brain.training.experiments.ablation import ablate as run
+
+    variants = options.variants.split(",") if options.variants else None
+    _say(
+        options, run(options.model, options.datalist, options.output, variants=variants, **_contest(options))
+    )
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Train models, or take finished ones, and say where the figures are."""
+    from monai_brain.training.experiments.comparing import compare as run
+
+    folder = run(
+        options.models, options.datalist, options.output, against=options.against, **_contest(options)
+    )
+    _say(options, folder)
+
+
+def _contest(options: argparse.Namespace) -> dict[str, Any]:
+    """What an ablation and a comparison both take."""
+    folds: list[int] | str | None = None
+    if options.fold is not None:
+        odd = [text for text in options.fold if not text.isdecimal()]
+        if odd and options.fold != ["all"]:
+            raise ConfigurationError(f"--fold {odd[0]}: expected numbers, or all.")
+        folds = "all" if odd else [int(text) for text in options.fold]
+    return {
+        "folds": folds,
+        "seed": options.seed,
+        "shuffle_labels": options.shuffle_labels,
+        **_training(options),
+    }
 
 
 def _training(options: argparse.Namespace) -> dict[str, Any]:

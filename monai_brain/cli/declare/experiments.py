@@ -1,4 +1,4 @@
-"""cross-validate."""
+"""cross-validate, ablate, compare."""
 
 from __future__ import annotations
 
@@ -47,6 +47,45 @@ def declare(commands: Any) -> None:
     cross.add_argument("--seed", type=int, default=0, metavar="N", help="of split and training; default: 0")
     cross.add_argument("--variant", metavar="NAME", help="one of the model's variants")
     _training(cross, "./runs/cross-validation/MODEL")
+    ablate = command(
+        commands,
+        "ablate",
+        "train a model's variants on the same folds, and compare them",
+        "monai_brain.cli.experiments:ablate",
+    )
+    ablate.add_argument("model", metavar="MODEL", help=_MODEL)
+    ablate.add_argument("--datalist", required=True, metavar="FILE", help="a datalist with folds")
+    ablate.add_argument(
+        "--variants", metavar="A,B,...", help="default: those of the paper's table, else all of the model's"
+    )
+    _contest(ablate)
+    _training(ablate, "./runs/ablation/MODEL")
+    compare = command(
+        commands,
+        "compare",
+        "train models on the same folds, or take finished ones, and compare them",
+        "monai_brain.cli.experiments:compare",
+    )
+    compare.add_argument(
+        "models", nargs="+", metavar="MODEL",
+        help="MODEL or MODEL:VARIANT to train; a run, an experiment's folder or a predictions file as it is",
+    )  # fmt: skip
+    compare.add_argument("--datalist", metavar="FILE", help="a datalist with folds, if any is to be trained")
+    compare.add_argument(
+        "--against", metavar="NAME", help="compare all others with this one; default: each with each"
+    )
+    _contest(compare)
+    _training(compare, "./runs/comparison")
+
+
+def _contest(parser: argparse.ArgumentParser) -> None:
+    """Add what an ablation and a comparison both take."""
+    parser.add_argument("--fold", nargs="+", metavar="K", help="numbers of folds, or all; default: the first")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every training; default: 0")
+    parser.add_argument(
+        "--shuffle-labels", action="store_true",
+        help="a control: deal the labels anew among groups first; the result must be chance",
+    )  # fmt: skip
 
 
 def _training(parser: argparse.ArgumentParser, place: str) -> None:

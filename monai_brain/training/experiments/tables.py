@@ -199,7 +199,8 @@ def as_text(table: Mapping[str, Any]) -> str:
     lines = [table["name"]]
     cells = [[""]]
     for row in table["rows"]:
-        shown = dict(row.get("ours") or row.get("difference") or {})
+        cells_of_row = row.get("ours") or row.get("difference") or {}
+        shown = {key: cell for key, cell in cells_of_row.items() if not isinstance(cell, str | list)}
         paper = row.get("paper") or {}
         title = row["name"] + (f", {row['class']}" if "class" in row else "")
         cells[0] += [key for key in shown if key not in cells[0]]
