@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from monai_brain.training.experiments.ablation import ablate as ablate
     from monai_brain.training.experiments.comparing import compare as compare
     from monai_brain.training.experiments.cross_validation import cross_validate as cross_validate
+    from monai_brain.training.experiments.robustness import robustness as robustness
+    from monai_brain.training.experiments.transfer import transfer as transfer
     from monai_brain.training.workflow import train as train
 
 __version__ = "0.1.0"
@@ -51,8 +53,10 @@ _HEAVY = {
     "predict": "monai_brain.inference.predict",
     "read_dataset": "monai_brain.data.datasets",
     "report": "monai_brain.reporting.page",
+    "robustness": "monai_brain.training.experiments.robustness",
     "split": "monai_brain.data.splits",
     "train": "monai_brain.training.workflow",
+    "transfer": "monai_brain.training.experiments.transfer",
 }
 _DOORS = _LIGHT | _HEAVY
 __all__ = sorted(_DOORS)

@@ -1,14 +1,15 @@
-"""cross-validate, ablate, compare."""
+"""cross-validate, ablate, compare, transfer, robustness."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from monai_brain import recipe
-from monai_brain.errors import ConfigurationError
+from monai_brain.errors import ConfigurationError, DataError
 from monai_brain.files import read_json
 
 
@@ -52,6 +53,56 @@ def compare(options: argparse.Namespace) -> None:
         options.models, options.datalist, options.output, against=options.against, **_contest(options)
     )
     _say(options, folder)
+
+
+def transfer(options: argparse.Namespace) -> int:
+    """Judge a model on other images; 3 if some could not be read, each named in a line."""
+    from monai_brain.training.experiments.transfer import transfer as run
+
+    bad = [pair for pair in options.map if not all(pair.partition("="))]
+    if bad:
+        raise ConfigurationError(f"--map {bad[0]}: expected --map THEIRS=OURS.")
+    folder = run(
+        options.model,
+        options.datalist,
+        options.output,
+        rename={left: right for left, _, right in (pair.partition("=") for pair in options.map)},
+        trained_on=options.trained_on,
+        keep_duplicates=options.keep_duplicates,
+        weights=options.weights,
+        device=options.device,
+        progress=None,
+    )
+    _say(options, folder)
+    return _failures(folder)
+
+
+def robustness(options: argparse.Namespace) -> int:
+    """Judge a model under faults; 3 if some images could not be read, each named in a line."""
+    from monai_brain.training.experiments.robustness import robustness as run
+
+    chosen = {"severities": options.severities} if options.severities else {}
+    folder = run(
+        options.model,
+        options.datalist,
+        options.output,
+        fold=options.fold,
+        kinds=options.faults.split(",") if options.faults else None,
+        seed=options.seed,
+        weights=options.weights,
+        device=options.device,
+        progress=None,
+        **chosen,
+    )
+    _say(options, folder)
+    return _failures(folder)
+
+
+def _failures(folder: Path) -> int:
+    failures = read_json(folder / "metrics.json")["failures"]
+    for failure in failures:
+        print(f"{failure['case']}: {failure['reason']}", file=sys.stderr)
+    return DataError.exit_status if failures else 0
 
 
 def _contest(options: argparse.Namespace) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import nn
 from monai_brain.bundles import WEIGHTS_FILE, Bundle
 from monai_brain.errors import ModelError
 from monai_brain.files import read_json, sha256, write_json
+from monai_brain.inference import decision
 from monai_brain.inference import weights as network_weights
 
 _ALIKE = ("labels", "input_shape", "name")
@@ -94,6 +95,7 @@ def _metadata(root: Path, bundles: Sequence[Bundle]) -> dict[str, Any]:
     for key in ("parameters", "flops"):
         if all(isinstance(bundle.facts.get(key), int) for bundle in bundles):
             facts[key] = sum(bundle.facts[key] for bundle in bundles)
+    facts.pop(decision.KEY, None)  # each member's was its own
     if facts.get("cam_layer"):
         facts["cam_layer"] = f"networks.0.{facts['cam_layer']}"
     return metadata

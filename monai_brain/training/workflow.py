@@ -20,7 +20,9 @@ from monai_brain import recipe, registry
 from monai_brain.bundles import Bundle
 from monai_brain.data import datalist as datalists
 from monai_brain.errors import ConfigurationError, UnknownNameError
+from monai_brain.evaluation import predictions
 from monai_brain.files import read_json, write_json
+from monai_brain.inference import decision
 from monai_brain.inference import weights as network_weights
 from monai_brain.training import run_folder
 from monai_brain.training.checkpoints import outcome
@@ -186,7 +188,9 @@ def judge(run_dir: str) -> None:
 
     if idist.get_rank():
         return
-    metrics = evaluate(Path(run_dir) / run_folder.PREDICTIONS_FILE, leakage=run_folder.leakage(run_dir))
+    path = Path(run_dir) / run_folder.PREDICTIONS_FILE
+    decision.keep_temperature(run_dir, predictions.read(path))
+    metrics = evaluate(path, leakage=run_folder.leakage(run_dir))
     write_json(Path(run_dir) / run_folder.JUDGEMENT_FILE, metrics)
     _LOG.info("judged: %s\n%s", run_dir, summary(metrics))
 

@@ -1,4 +1,4 @@
-"""cross-validate, ablate, compare."""
+"""cross-validate, ablate, compare, transfer, robustness."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from monai_brain.cli.command import command
 from monai_brain.cli.declare.data import SCHEMES
 
 _MODEL = "a name or a bundle folder"
+_TRAINED = "a run folder, a cross-validation's folder, or a model with weights"
 
 
 def declare(commands: Any) -> None:
@@ -76,6 +77,56 @@ def declare(commands: Any) -> None:
     )
     _contest(compare)
     _training(compare, "./runs/comparison")
+    _declare_judging(commands)
+
+
+def _declare_judging(commands: Any) -> None:
+    """Add the experiments on a model that is trained already."""
+    transfer = command(
+        commands,
+        "transfer",
+        "judge a trained model on images from elsewhere",
+        "monai_brain.cli.experiments:transfer",
+    )
+    transfer.add_argument("model", metavar="MODEL", help=_TRAINED)
+    transfer.add_argument("--datalist", required=True, metavar="FILE", help="the other images")
+    transfer.add_argument(
+        "--map", action="append", default=[], metavar="THEIRS=OURS", help="another name for a class"
+    )
+    transfer.add_argument(
+        "--trained-on", metavar="FILE",
+        help="the datalist that the model was trained on; default: the one that its run names",
+    )  # fmt: skip
+    transfer.add_argument(
+        "--keep-duplicates", action="store_true", help="do not look for copies of training images"
+    )
+    _judging(transfer, "./runs/transfer/MODEL")
+    robustness = command(
+        commands,
+        "robustness",
+        "judge a trained model on images with faults of rising severity",
+        "monai_brain.cli.experiments:robustness",
+    )
+    robustness.add_argument("model", metavar="MODEL", help=_TRAINED)
+    robustness.add_argument("--datalist", required=True, metavar="FILE", help="a datalist with folds")
+    robustness.add_argument(
+        "--fold", type=int, default=0, metavar="K", help="whose test part is judged; default: 0"
+    )
+    robustness.add_argument(
+        "--faults", metavar="A,B,...", help="default: all that befall the model's kind of image"
+    )
+    robustness.add_argument(
+        "--severities", nargs="+", type=int, metavar="S", help="grades from 1 to 5; default: all"
+    )
+    robustness.add_argument("--seed", type=int, default=0, metavar="N", help="of the faults; default: 0")
+    _judging(robustness, "./runs/robustness/MODEL")
+
+
+def _judging(parser: argparse.ArgumentParser, place: str) -> None:
+    """Add what both take."""
+    parser.add_argument("-o", "--output", metavar="DIR", help=f"default: {place}")
+    parser.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
+    parser.add_argument("--device", metavar="NAME", help="cuda or cpu; default: the GPU where there is one")
 
 
 def _contest(parser: argparse.ArgumentParser) -> None:

@@ -59,7 +59,7 @@ def state(job: Job, root: Path) -> str:
     folder = root / job.run
     if is_finished(job, folder):
         return FINISHED
-    return STARTED if (folder / run_folder.CHECKPOINT_FILE).is_file() else WAITING
+    return STARTED if _checkpoints(folder) else WAITING
 
 
 def is_finished(job: Job, folder: Path) -> bool:
@@ -87,8 +87,8 @@ def execute(job: Job, root: Path, folds: list[Job]) -> Path:
     if is_finished(job, folder):
         _LOG.info("%s is finished already", job.name)
         return folder
-    checkpoint = folder / run_folder.CHECKPOINT_FILE
-    if not checkpoint.is_file():
+    begun = bool(_checkpoints(folder))
+    if not begun:
         # Killed within its first epoch: better weights were kept already, the state was not.
         (folder / WEIGHTS_FILE).unlink(missing_ok=True)
     overrides = dict(job.overrides)
@@ -101,13 +101,18 @@ def execute(job: Job, root: Path, folds: list[Job]) -> Path:
             job.fold,
             weights=job.weights,
             run_dir=folder,
-            resume=checkpoint.is_file(),
+            resume=begun,
             variant=job.variant,
             **overrides,
         )
     # Nothing goes on from a finished job, and a checkpoint is three times as large as the weights.
-    checkpoint.unlink(missing_ok=True)
+    for file in _checkpoints(folder):
+        file.unlink(missing_ok=True)
     return folder
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted((folder / "checkpoints").glob("*.pt*"))
 
 
 def check(job: Job, root: Path) -> None:

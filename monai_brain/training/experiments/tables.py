@@ -28,7 +28,10 @@ def as_variant(bundle: Bundle, variant: str | None) -> str | None:
     """The name of the variant that the model is by default, where one says the same as its recipe."""
     if variant is not None:
         return variant
-    settings = read_json(bundle.config("train"))
+    if not (bundle.root / "configs" / "train.json").is_file():  # a cross-validation's folder
+        bundle = registry.registry().bundles.get(bundle.name, bundle)
+    recipe = bundle.root / "configs" / "train.json"
+    settings = read_json(recipe) if recipe.is_file() else {}
     for name, overrides in bundle.facts.get("variants", {}).items():
         if overrides and all(_value(settings, key) == value for key, value in overrides.items()):
             return str(name)
