@@ -28,6 +28,7 @@ def same(one: Path, other: Path) -> None:
         assert sha256(one / weights) == sha256(other / weights), run
 
 
+@pytest.mark.slow
 def test_one_job_at_a_time_gives_the_same(crossed, workplace, tmp_path):
     from monai_brain.cli import main
 
