@@ -95,8 +95,13 @@ def _aimed(aim: str, source: Path, rows: Predictions) -> tuple[Predictions, Thre
 
 
 def _is_model(source: Path) -> bool:
-    """Whether the source is a run, which has weights to keep a threshold with."""
-    return (source / "configs" / "metadata.json").is_file() and (source / WEIGHTS_FILE).is_file()
+    """Whether the source is a run, which has weights to keep a threshold with.
+
+    A cross-validation's rows are its members', each by itself: a threshold for them is none for their mean.
+    """
+    if not (source / "configs" / "metadata.json").is_file() or not (source / WEIGHTS_FILE).is_file():
+        return False
+    return "members" not in Bundle.at(source).facts
 
 
 def predict(options: argparse.Namespace) -> int:

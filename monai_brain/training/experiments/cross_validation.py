@@ -18,7 +18,7 @@ from monai_brain.evaluation.judge import evaluate
 from monai_brain.files import read_json, sha256, write_json
 from monai_brain.inference import ensemble
 from monai_brain.training import run_folder
-from monai_brain.training.experiments import controls, folder, partitions, results, tables
+from monai_brain.training.experiments import contest, controls, folder, partitions, results, tables
 from monai_brain.training.experiments.folder import DATALISTS, RUNS, TABLES_FILE, Experiment
 from monai_brain.training.experiments.jobs import Job
 from monai_brain.training.experiments.stages import ALL, Stage, carry_out
@@ -75,7 +75,7 @@ def cross_validate(
         MonaiBrainError: Whatever is wrong with the model, the data, the recipe or a run.
     """
     bundle = registry.bundle(model)
-    name = model if isinstance(model, str) and bundle.name == model else str(bundle.root)
+    name = contest.named(bundle)
     content = partitions.named(datalist)
     if shuffle_labels:
         content = partitions.shuffled(content, seed)

@@ -93,7 +93,11 @@ def on_worker(root: str, number: int) -> tuple[str, str]:
     The job's name is given back, and the reason why it failed, or "".
     """
     experiment = folders.load(root)
-    return _attempt(experiment, experiment.jobs[number])
+    job = experiment.jobs[number]
+    try:
+        return _attempt(experiment, job)
+    except ConfigurationError as error:  # it goes back as words: not every error survives the journey
+        return job.name, str(error)
 
 
 def _here(experiment: Experiment, todo: Sequence[Job]) -> Iterator[tuple[str, str]]:
@@ -138,8 +142,6 @@ def _on(cluster: str, experiment: Experiment, todo: Sequence[Job]) -> Iterator[t
         try:
             for future in distributed.as_completed(futures):
                 error = future.exception()
-                if isinstance(error, ConfigurationError):
-                    raise error
                 if error is None:
                     yield future.result()
                 else:  # its worker died again and again
