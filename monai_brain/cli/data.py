@@ -1,4 +1,4 @@
-"""data index, data split, data landmarks, data phantom, data incomplete."""
+"""data index, data split, data landmarks, data join, data phantom, data incomplete."""
 
 from __future__ import annotations
 
@@ -78,6 +78,24 @@ def landmarks(options: argparse.Namespace) -> None:
         print(json.dumps(found))
     else:
         print(f"landmarks of {found['images']} images in {options.output}")
+
+
+def join(options: argparse.Namespace) -> None:
+    """Write one datalist of several."""
+    from monai_brain.data import joining
+
+    found = joining.join(options.files, duplicates=options.duplicates)
+    datalists.write(found, options.output)
+    parts = ", ".join(f"{part['images']} of {part['name']}" for part in found["joined_sets"])
+    left_out = sum(part["copies_left_out"] for part in found["joined_sets"])
+    tied = found["groups_tied_across_sets"]
+    _say(
+        options,
+        found,
+        f"{parts} in {options.output}; {left_out} copies left out, "
+        f"{tied} pairs of near duplicates tied together",
+        {"joined_sets": found["joined_sets"], "groups_tied_across_sets": tied},
+    )
 
 
 def phantom(options: argparse.Namespace) -> None:

@@ -6,10 +6,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from monai_brain import recipe, registry
-from monai_brain.bundles import Bundle
+from monai_brain.bundles import WEIGHTS_FILE, Bundle
 from monai_brain.errors import ConfigurationError, OutputError
+
+if TYPE_CHECKING:
+    from monai_brain.evaluation.predictions import Predictions
+    from monai_brain.evaluation.thresholds import Threshold
 
 SOME_FAILED = 3
 
@@ -47,17 +52,66 @@ def _renamed(text: str) -> tuple[str, str]:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Print the figures that a predictions file gives."""
-    from monai_brain.evaluation import judge
+    from monai_brain.evaluation import judge, predictions
+    from monai_brain.evaluation.summary import by_subgroup
     from monai_brain.files import write_json
     from monai_brain.training import run_folder
 
     source = Path(options.predictions)
     told = run_folder.leakage(source) if source.is_dir() else None
     path = source / run_folder.PREDICTIONS_FILE if source.is_dir() else source
-    metrics = judge.evaluate(path, leakage=told, draws=options.draws, seed=options.seed)
+    rows, threshold = None, None
+    if options.aim:
+        rows, threshold = _aimed(options.aim, source, predictions.read(path))
+    metrics = judge.evaluate(
+        path if rows is None else rows,
+        leakage=told,
+        draws=options.draws,
+        seed=options.seed,
+        subgroups=options.by,
+        patient_rule=options.patient_rule,
+    )
+    if threshold is not None:
+        metrics["threshold"] = threshold.as_json()
     if options.output:
         write_json(options.output, metrics)
-    print(json.dumps(metrics) if options.json else judge.summary(metrics))
+    if options.json:
+        print(json.dumps(metrics))
+        return
+    print(judge.summary(metrics))
+    if options.by:
+        print(by_subgroup(metrics))
+    if threshold is not None:
+        kept = "; kept with the run, and used by predict" if _is_model(source) else ""
+        print(
+            f"{threshold.class_name} from {threshold.value:.4g} on: sensitivity {threshold.sensitivity:.3f}, "
+            f"false alarms {threshold.false_alarm_rate:.3f}, "
+            f"on {threshold.positives + threshold.negatives} validation cases{kept}."
+        )
+
+
+def _aimed(aim: str, source: Path, rows: Predictions) -> tuple[Predictions, Threshold]:
+    """The rows by the threshold for an aim, which a run keeps; the run's temperature is applied first."""
+    from monai_brain.evaluation.thresholds import apply_threshold, choose_threshold
+    from monai_brain.inference import decision
+
+    if not _is_model(source):
+        chosen = choose_threshold(rows, aim)
+        return apply_threshold(rows, chosen.class_name, chosen.value), chosen
+    kept = decision.of(Bundle.at(source))
+    calibrated = decision.Decision(kept.temperature).apply(rows)
+    chosen = decision.keep_threshold(source, calibrated, aim)
+    return apply_threshold(calibrated, chosen.class_name, chosen.value), chosen
+
+
+def _is_model(source: Path) -> bool:
+    """Whether the source is a run, which has weights to keep a threshold with.
+
+    A cross-validation's rows are its members', each by itself: a threshold for them is none for their mean.
+    """
+    if not (source / "configs" / "metadata.json").is_file() or not (source / WEIGHTS_FILE).is_file():
+        return False
+    return "members" not in Bundle.at(source).facts
 
 
 def predict(options: argparse.Namespace) -> int:

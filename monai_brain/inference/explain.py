@@ -23,7 +23,6 @@ from monai_brain.evaluation.predictions import Prediction
 from monai_brain.inference import inputs as found_inputs
 from monai_brain.inference.maps import ActivationMaps
 from monai_brain.inference.predict import Failure, Item, Predictor, reason
-from monai_brain.inference.rows import predictions
 from monai_brain.transforms.grey import ToGrey255
 
 
@@ -130,13 +129,7 @@ class Explainer:
         images = torch.stack([one.tensor for one in prepared]).to(self.predictor.device)
         heat = self.maps(images, None if index is None else [index] * len(prepared))
         logits = self.maps.logits
-        rows = predictions(
-            [one.item for one in prepared],
-            logits,
-            self.labels,
-            model=self.predictor.bundle.name,
-            weights_sha256=self.predictor.weights_sha256,
-        )
+        rows = self.predictor.answers([one.item for one in prepared], np.asarray(logits))
         return [
             Explanation(
                 case=str(one.item["case"]),

@@ -18,6 +18,7 @@ from monai_brain import recipe, registry
 from monai_brain.bundles import Bundle
 from monai_brain.errors import MonaiBrainError
 from monai_brain.evaluation.predictions import Predictions, put_together
+from monai_brain.inference import decision
 from monai_brain.inference import inputs as found_inputs
 from monai_brain.inference import weights as network_weights
 from monai_brain.inference.inferer import MixedPrecisionInferer
@@ -66,11 +67,24 @@ class Predictor:
         self.network = parser.get_parsed_content("network_def").eval().to(self.device)
         self.weights_sha256 = network_weights.load(self.network, path, recorded)
         self.infer = MixedPrecisionInferer(self.amp)
+        self.decision = decision.of(self.bundle) if weights is None else _of_other_weights(weights)
 
     def logits(self, images: torch.Tensor) -> np.ndarray[Any, Any]:
         """The network's outputs (B, classes) for preprocessed images (B, C, H, W)."""
         with torch.inference_mode():
             return self.infer(images.to(self.device), self.network).cpu().numpy()
+
+    def answers(self, items: Sequence[Item], logits: np.ndarray[Any, Any], **columns: Any) -> Predictions:
+        """The predictions for items out of their logits (B, classes), by the model's own decision."""
+        found = predictions(
+            items,
+            logits,
+            self.bundle.labels,
+            model=self.bundle.name,
+            weights_sha256=self.weights_sha256,
+            **columns,
+        )
+        return self.decision.apply(found)
 
     def batches(
         self, items: Iterable[Item], batch_size: int | None = None, threads: int = 2
@@ -138,18 +152,15 @@ def predict(
         for batch, images, failures in predictor.batches(items, batch_size, threads or os.cpu_count() or 1):
             answers.failures += failures
             if images is not None:
-                parts.append(
-                    predictions(
-                        batch,
-                        predictor.logits(images),
-                        predictor.bundle.labels,
-                        model=predictor.bundle.name,
-                        weights_sha256=predictor.weights_sha256,
-                    )
-                )
+                parts.append(predictor.answers(batch, predictor.logits(images)))
             bar.update(len(batch) + len(failures))
     answers.predictions = put_together(parts) if parts else None
     return answers
+
+
+def _of_other_weights(weights: str | os.PathLike[str]) -> decision.Decision:
+    """What is kept with weights of another run; nothing is with a bare file."""
+    return decision.of(Bundle.at(weights)) if Path(weights).is_dir() else decision.Decision()
 
 
 def reason(error: BaseException, item: Item) -> str:

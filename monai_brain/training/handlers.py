@@ -114,6 +114,8 @@ class StopEarly:
         return dict(self._counter.state_dict()) if self._counter is not None else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on counting from there."""
+        """Go on counting from there; a training that had stopped already trains no further."""
         if self._counter is not None:
             self._counter.load_state_dict(state)
+            if self._counter.counter >= self._counter.patience:
+                self._counter.trainer.terminate()

@@ -18,6 +18,7 @@ from monai_brain.bundles import WEIGHTS_FILE, Bundle
 from monai_brain.data import datalist as datalists
 from monai_brain.errors import ConfigurationError, OutputError
 from monai_brain.files import read_json, sha256, sweep, whole, write_json
+from monai_brain.inference import decision
 from monai_brain.inference import weights as network_weights
 from monai_brain.inference.cost import cost
 from monai_brain.training import checkpoint_files, own_classes
@@ -120,7 +121,8 @@ def _as_trained(folder: Path, config: Mapping[str, Any]) -> None:
     metadata = read_json(folder / "configs" / "metadata.json")
     facts = metadata.setdefault("monai_brain", {})
     facts.setdefault("model", Bundle.at(folder).name)
-    facts.pop("weights", None)  # those of the bundle that this run started from
+    for name in ("weights", decision.KEY):
+        facts.pop(name, None)  # those of the bundle that this run started from
     image = metadata["network_data_format"]["inputs"]["image"]
     size, channels = config.get("image_size"), config.get("in_channels")
     if isinstance(size, int):

@@ -21,7 +21,9 @@ from monai_brain.bundles import Bundle
 from monai_brain.data import datalist as datalists
 from monai_brain.data.schema import numbered
 from monai_brain.errors import ConfigurationError, UnknownNameError
-from monai_brain.files import write_json
+from monai_brain.evaluation import predictions
+from monai_brain.files import read_json, write_json
+from monai_brain.inference import decision
 from monai_brain.inference import weights as network_weights
 from monai_brain.training import own_classes, run_folder
 from monai_brain.training.checkpoints import outcome
@@ -34,7 +36,7 @@ Side = Literal["train", "validation", "test"]
 def train(
     model: str | os.PathLike[str] | Bundle,
     datalist: str | os.PathLike[str],
-    fold: int = 0,
+    fold: int | None = 0,
     *,
     weights: str | os.PathLike[str] = "scratch",
     run_dir: str | os.PathLike[str] | None = None,
@@ -50,7 +52,7 @@ def train(
     Args:
         model: a registered name, a bundle folder or a run folder.
         datalist: a datalist file whose folds are set.
-        fold: the fold that is held out.
+        fold: the fold that is held out; None to train on every image, which leaves nothing to judge by.
         weights: "scratch", "imagenet", "shipped", a .pt file or a run folder.
         run_dir: where the run goes; by default ./runs/MODEL/fold_K.
         resume: go on from the last checkpoint in run_dir.
@@ -64,17 +66,17 @@ def train(
         MonaiBrainError: Whatever is wrong with the model, the data, the recipe or the run.
     """
     bundle = registry.bundle(model)
-    folder = (
-        Path(run_dir) if run_dir is not None else Path("runs") / (variant or bundle.name) / f"fold_{fold}"
-    )
-    chosen = {**network_weights.variant(bundle, variant), **overrides}
+    part = "all" if fold is None else f"fold_{fold}"
+    folder = Path(run_dir) if run_dir is not None else Path("runs") / (variant or bundle.name) / part
+    chosen = {**variant_settings(bundle, variant, weights), **overrides}
     settings = {
-        **own_classes.settings(bundle, datalist, rename or {}, new_head, chosen),
-        **network_weights.variant(bundle, variant),
-        "datalist": str(Path(datalist).resolve()),
-        "fold": fold,
-        "run_dir": str(folder.resolve()),
         "start_weights": str(weights),
+        **own_classes.settings(bundle, datalist, rename or {}, new_head, chosen),
+        **variant_settings(bundle, variant, weights),
+        **({} if fold is not None else _held_out_by_nobody(bundle)),
+        "datalist": str(Path(datalist).resolve()),
+        "fold": "$None" if fold is None else fold,
+        "run_dir": str(folder.resolve()),
         "resume": resume,
         **overrides,
     }
@@ -93,9 +95,38 @@ def train(
     return folder
 
 
+def variant_settings(
+    bundle: Bundle, variant: str | None, weights: str | os.PathLike[str] = "scratch"
+) -> dict[str, Any]:
+    """What a variant sets in the recipe; weights that are asked for go before those that it starts from.
+
+    Raises:
+        UnknownNameError: The bundle has no such variant.
+    """
+    settings = network_weights.variant(bundle, variant)
+    if weights != "scratch":
+        settings.pop("start_weights", None)
+    return {**settings, **({"variant": variant} if variant else {})}
+
+
+def _held_out_by_nobody(bundle: Bundle) -> dict[str, Any]:
+    """The recipe of a training on every image: no validation, so the last weights are kept, and no test."""
+    handlers = read_json(bundle.config("train"))["train"]["handlers"]
+    kept = [
+        handler
+        for handler in handlers
+        if handler["_target_"] != "monai.handlers.ValidationHandler" and "step_transform" not in handler
+    ]
+    return {
+        "train#handlers": kept,
+        "validate#dataset#data": "$@train#dataset#data[:1]",
+        "run": ["$@train#trainer.run()", "$workflow.conclude(@run_dir)"],
+    }
+
+
 def items(
     datalist: str | Mapping[str, Any],
-    fold: int,
+    fold: int | None,
     side: Side,
     labels: Sequence[str],
     rename: Mapping[str, str] | None = None,
@@ -176,13 +207,17 @@ def judge(run_dir: str) -> None:
 
     if idist.get_rank():
         return
-    metrics = evaluate(Path(run_dir) / run_folder.PREDICTIONS_FILE, leakage=run_folder.leakage(run_dir))
+    path = Path(run_dir) / run_folder.PREDICTIONS_FILE
+    decision.keep_temperature(run_dir, predictions.read(path))
+    metrics = evaluate(path, leakage=run_folder.leakage(run_dir))
     write_json(Path(run_dir) / run_folder.JUDGEMENT_FILE, metrics)
     _LOG.info("judged: %s\n%s", run_dir, summary(metrics))
 
 
 def _case(item: Mapping[str, Any], datalist: str | Mapping[str, Any]) -> str:
-    """An item's name: its image's path as the datalist gives it, and the frame if one is chosen."""
+    """An item's name: the one it bears, else its image's path as the datalist gives it, and its frame."""
+    if item.get("case"):
+        return str(item["case"])
     image = str(item["image"])
     if not isinstance(datalist, Mapping):
         image = Path(os.path.relpath(image, Path(datalist).resolve().parent)).as_posix()

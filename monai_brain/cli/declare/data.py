@@ -1,4 +1,4 @@
-"""data index, data split, data landmarks, data phantom, data incomplete."""
+"""data index, data split, data landmarks, data join, data phantom, data incomplete."""
 
 from __future__ import annotations
 
@@ -52,6 +52,15 @@ def declare(commands: Any) -> None:
     landmarks.add_argument("file", metavar="FILE", help="a datalist with folds")
     landmarks.add_argument("--fold", type=int, default=0, metavar="K", help="the one held out; default: 0")
     output(landmarks, "FILE", "the landmarks to write")
+    join = command(actions, "join", "several datalists as one", "monai_brain.cli.data:join")
+    join.add_argument(
+        "files", nargs="+", metavar="FILE", help="two or more datalists; their folds are dropped"
+    )
+    join.add_argument(
+        "--no-duplicates", dest="duplicates", action="store_false",
+        help="do not look for the same picture in two of them, which opens every image",
+    )  # fmt: skip
+    output(join, "FILE", "the datalist to write")
     phantom = command(
         actions, "phantom", "images made from a seed, to try things with", "monai_brain.cli.data:phantom"
     )

@@ -6,6 +6,8 @@ from typing import Any
 
 from monai_brain.cli.command import command
 
+PATIENT_RULES = ("mean", "majority")
+
 
 def declare(commands: Any) -> None:
     """Add the commands."""
@@ -48,6 +50,17 @@ def declare(commands: Any) -> None:
         "--draws", type=int, default=2000, metavar="N", help="bootstrap draws; default: 2000"
     )
     evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap; default: 0")
+    evaluate.add_argument(
+        "--aim", metavar="CLASS:MEASURE=SHARE",
+        help="choose a threshold on validation cases, as incomplete:sensitivity=0.95; a run keeps it",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--by", action="append", metavar="COLUMN",
+        help="also measure each value of a column apart, for example plane, source or a meta column",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--patient-rule", choices=PATIENT_RULES, default="mean", help="from slices to patients; default: mean"
+    )
     demo = command(
         commands, "demo", "train, evaluate and predict on phantoms, in minutes", "monai_brain.cli.runs:demo"
     )
