@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -171,9 +171,10 @@ def explain(
     target: str | None = None,
     weights: str | os.PathLike[str] | None = None,
     device: str | None = None,
+    names: str = "auto",
     failures: list[Failure] | None = None,
     progress: bool | None = False,
-) -> Iterator[Explanation]:
+) -> Generator[Explanation]:
     """Maps of where the evidence for a class lies, one after another, for every image under the inputs.
 
     Args:
@@ -184,6 +185,7 @@ def explain(
         target: name of the class to explain; by default the predicted one.
         weights: a .pt file or a run folder instead of the model's own weights.
         device: "cuda", "cpu"; by default the GPU where there is one.
+        names: auto, hashed or plain: how inputs are called; by default DICOM files are hashed.
         failures: a list that takes the inputs that cannot be read; without it the first one is an error.
         progress: True or False for a bar, None for one on a terminal.
 
@@ -191,7 +193,7 @@ def explain(
         MonaiBrainError: At once where model, inputs, method, layer or class do not exist.
         DataError: An input cannot be read, and `failures` was not given.
     """
-    items = found_inputs.find(inputs)
+    items = found_inputs.find(inputs, names)
     with torch.inference_mode(False):  # weights that were made in it could never be differentiated through
         explainer = Explainer(Predictor(model, weights, device), method, layer)
     if target is not None:
@@ -205,7 +207,7 @@ def _explanations(
     target: str | None,
     failures: list[Failure] | None,
     progress: bool | None,
-) -> Iterator[Explanation]:
+) -> Generator[Explanation]:
     hidden = None if progress is None else not progress
     with tqdm(total=len(items), unit="image", desc="explain", disable=hidden) as bar:
         for answer in explainer.explain(items, target, threads=os.cpu_count() or 1):
