@@ -6,8 +6,6 @@ written: `Header.described` is what an output may hold.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,13 +110,11 @@ def read_header(path: Path) -> Header:
     return Header("dicom", frames, described, {name: value for name, value in named.items() if value})
 
 
-@contextlib.contextmanager
-def _unvalidated(pydicom: Any) -> Iterator[None]:
-    """Pydicom's complaints quote the value, which may be a name; it is asked not to look."""
+def _unvalidated(pydicom: Any) -> None:
+    """Ask pydicom not to judge values: its complaints quote them, and they may be names."""
     settings = getattr(pydicom.config, "settings", None)
     if settings is not None and settings.reading_validation_mode != pydicom.config.IGNORE:
         settings.reading_validation_mode = pydicom.config.IGNORE
-    yield
 
 
 def _dataset(path: Path) -> Any:
@@ -127,8 +123,9 @@ def _dataset(path: Path) -> Any:
     except ImportError as error:
         raise MissingExtraError("pydicom", "dicom") from error
     try:
-        with _unvalidated(pydicom):
-            return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
+        _unvalidated(pydicom)
+        with path.open("rb") as stream:  # a stream, because pydicom logs the paths that it is given
+            return pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(_TAGS))
     except Exception as error:  # noqa: BLE001  damaged headers raise whatever the parser trips over
         kind = type(error).__name__
         raise UnreadableImageError(path.name, "damaged", f"the header cannot be read ({kind})") from None

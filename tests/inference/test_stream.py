@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 import zipfile
 
 import cv2
@@ -102,39 +100,52 @@ def test_an_unfinished_answer_to_another_request_is_not_thrown_away(tiny, pictur
     assert len(lines(tmp_path)) == 10
 
 
-def killed_and_restarted(tiny, source, out, moments):
-    """Start, kill at each of the moments, then let it end; gives its status."""
-    command = [sys.executable, "-m", "monai_brain", "predict", str(tiny.root), str(source), "-o", str(out)]
-    for moment in moments:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        begin = time.monotonic()
-        results = out / "results.jsonl"
-        while process.poll() is None and not (results.is_file() and results.stat().st_size):
-            assert time.monotonic() - begin < 120
-            os.sched_yield()
-        begin = time.monotonic()
-        while process.poll() is None and time.monotonic() - begin < moment:
-            os.sched_yield()
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+# Forked, so that the packages are imported once and not at each start.
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+from monai_brain.inference import archive
+
+model, source, out, *moments = sys.argv[1:]
+
+def start():
+    child = os.fork()
+    if child:
+        return child
+    summary = archive.answer(model, source, out)
+    os._exit(int(summary.before > 0 and summary.counts == {"done": 5851, "failed": 150}))
+
+cut = 0
+for moment in moments:
+    child = start()
+    time.sleep(float(moment))
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    cut += os.WIFSIGNALED(status)
+_, status = os.waitpid(start(), 0)
+print(cut, os.waitstatus_to_exitcode(status))
+"""
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_20_random_moments_every_input_is_answered_exactly_once(tiny, tmp_path):
     source, out = tmp_path / "source", tmp_path / "out"
     content = put(source / "first.png", 512).read_bytes()
     for number in range(6000):
         (source / f"{number:05d}.png").write_bytes(b"" if number % 40 == 0 else content)
-    ended = killed_and_restarted(tiny, source, out, np.random.default_rng(1).uniform(0, 1.6, 20))
-    assert ended.returncode == 3, ended.stderr[-2000:]
+    moments = np.random.default_rng(1).uniform(0.2, 3, 20)
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tiny.root), str(source), str(out), *map(str, moments)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.stdout.split() == ["20", "1"], ended.stderr[-2000:]
     found = lines(out)
     cases = [line["case"] for line in found]
     assert len(cases) == len(set(cases)) == 6001
     assert sum(line["status"] == "failed" for line in found) == 150
     rows = predictions.read(out / "predictions.csv")
     assert list(rows.case) == [line["case"] for line in found if line["status"] == "done"]
-    assert "were answered before" in ended.stdout
 
 
 MEASURED = """
