@@ -14,10 +14,13 @@ from tqdm import tqdm
 
 from monai_brain import registry
 from monai_brain.bundles import Bundle
+from monai_brain.errors import ConfigurationError
 from monai_brain.inference import archive, writers
 from monai_brain.inference.answers import Answer
 from monai_brain.inference.gates import DONE, FAILED, STATUSES
-from monai_brain.inference.inputs import LIST_MARK
+from monai_brain.inference.inputs import LIST_MARK, Inputs
+from monai_brain.inference.names import Names
+from monai_brain.inference.series import Selection
 
 SOME_FAILED = 3
 _SHOWN = 20
@@ -26,6 +29,12 @@ _SHOWN = 20
 def predict(options: argparse.Namespace) -> int:
     """Write results for all inputs, and name each that failed."""
     bundle = registry.bundle(options.model)
+    if options.watch:
+        return watch(options)
+    if not options.inputs and not options.lists:
+        raise ConfigurationError(
+            "Nothing to predict. Name files, folders, globs or zips, or a list by --list."
+        )
     inputs = [*options.inputs, *(f"{LIST_MARK}{path}" for path in options.lists)]
     folder = Path(options.output or Path("runs") / "predict" / bundle.name)
     summary = archive.answer(
@@ -37,6 +46,7 @@ def predict(options: argparse.Namespace) -> int:
         device=options.device,
         progress=None,
         told=_told,
+        check=_selection(options, bundle, inputs),
     )
     if options.explain:
         _explain(options, bundle, inputs, folder / "explanations")
@@ -54,6 +64,39 @@ def predict(options: argparse.Namespace) -> int:
             print(line)
         print(f"{_counted(summary)}, in {folder}. {bundle.disclaimer}")
     return SOME_FAILED if summary.failed else 0
+
+
+def watch(options: argparse.Namespace) -> int:
+    """Answer what arrives in a folder, until told to stop."""
+    from monai_brain.inference.predictor import Predictor
+    from monai_brain.inference.watch import Watch
+
+    if options.inputs or options.lists:
+        raise ConfigurationError("--watch takes its inputs from the folder. Name no others.")
+    predictor = Predictor(options.model, options.weights, options.device)
+    folder = Path(options.output or Path("runs") / "predict" / predictor.bundle.name)
+    watching = Watch(
+        predictor,
+        Path(options.watch),
+        folder,
+        wishes(options),
+        quiet=options.quiet,
+        choose=options.choose_series or options.explain_selection,
+        say=lambda text: print(text, flush=True),
+    )
+    print(f"Watching {options.watch}, results in {folder}. {predictor.bundle.disclaimer}", flush=True)
+    watching.forever(options.poll)
+    return 0
+
+
+def _selection(options: argparse.Namespace, bundle: Bundle, inputs: list[str]) -> Selection | None:
+    """The choice among series, where it is asked for, said where that is asked for."""
+    if not options.choose_series and not options.explain_selection:
+        return None
+    selection = Selection(Inputs(inputs), bundle, Names(options.names))
+    for choice in selection.choices if options.explain_selection else ():
+        print(choice, file=sys.stderr if options.json else sys.stdout)
+    return selection
 
 
 def wishes(options: argparse.Namespace) -> archive.Wishes:

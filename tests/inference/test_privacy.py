@@ -110,7 +110,7 @@ def test_dicom_with_a_canary_in_every_attribute_in_its_path_and_in_a_private_tag
     model = tiny_like("brain_tumor_resnet34")
     status, said = check(["predict", model.root, source], tmp_path / "out", heard, capsys)
     assert status == 3
-    assert (tmp_path / "out" / "results.jsonl").read_text("utf-8").count("\n") == 9
+    assert (tmp_path / "out" / "results.jsonl").read_text("utf-8").count("\n") == 10
     assert len(list((tmp_path / "out" / "explanations").glob("*_overlay.png"))) >= 4
     assert "Which file a hash stands for" in said.out
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -167,7 +168,7 @@ print(summary.counts["done"], summary.counts["failed"], used[0], max(used))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is read from /proc")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 def test_10000_files_with_500_bad_ones_in_flat_memory(tiny, tmp_path):
     source = tmp_path / "source"
     contents = [put(tmp_path / f"{number}.png", 64).read_bytes() for number in range(50)]
@@ -288,7 +289,7 @@ def test_hashed_names_and_a_join_file_outside_the_output(tiny, pictures, tmp_pat
     said = capsys.readouterr().out
     join = next(line for line in said.splitlines() if line.startswith("Which file")).split(": ")[1]
     assert os.path.commonpath([join, out]) != str(out)
-    assert os.stat(join).st_mode & 0o777 == 0o600
+    assert Path(join).stat().st_mode & 0o777 == 0o600
     with open(join, encoding="utf-8", newline="") as stream:
         files = {row["case"]: row["file"] for row in csv.DictReader(stream)}
     assert {line["case"] for line in lines(out)} == set(files)

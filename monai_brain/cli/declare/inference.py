@@ -27,6 +27,26 @@ def declare(commands: Any) -> None:
     predict.add_argument(
         "--exam", action="store_true", help="also one row an examination: exams.csv, exams.jsonl"
     )
+    predict.add_argument(
+        "--choose-series",
+        action="store_true",
+        help="of DICOM files only the series that the model's rule takes",
+    )
+    predict.add_argument(
+        "--explain-selection",
+        action="store_true",
+        help="the same, and say of each series why it is taken or not",
+    )
+    predict.add_argument(
+        "--watch", metavar="FOLDER", help="answer each examination that arrives there, for ever"
+    )
+    predict.add_argument(
+        "--quiet", type=float, default=30.0, metavar="SECONDS",
+        help="with --watch: an examination is complete when it has not changed for so long; default: 30",
+    )  # fmt: skip
+    predict.add_argument(
+        "--poll", type=float, default=2.0, metavar="SECONDS", help="with --watch: look so often; default: 2"
+    )
     predict.add_argument("--parquet", action="store_true", help="also write predictions.parquet")
     predict.add_argument(
         "--restart", action="store_true", help="begin anew instead of going on where an earlier start ended"
