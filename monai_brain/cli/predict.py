@@ -36,6 +36,8 @@ def predict(options: argparse.Namespace) -> int:
             "Nothing to predict. Name files, folders, globs or zips, or a list by --list."
         )
     inputs = [*options.inputs, *(f"{LIST_MARK}{path}" for path in options.lists)]
+    if options.explain and any(text.lower().endswith(".zip") for text in inputs):
+        raise ConfigurationError("--explain needs files: unpack the zip first.")
     folder = Path(options.output or Path("runs") / "predict" / bundle.name)
     summary = archive.answer(
         bundle,

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from monai_brain.bundles import Bundle
 from monai_brain.data.reader import read_slice
+from monai_brain.data.slices import Options
 from monai_brain.errors import ConfigurationError, DataError, ModelError, UnknownNameError
 from monai_brain.evaluation.predictions import Prediction
 from monai_brain.inference import inputs as found_inputs
@@ -114,14 +115,24 @@ class Explainer:
 
     def _prepare(self, item: Item) -> _Prepared | Failure:
         try:
-            tensor = self.predictor.preprocess({"image": item["image"]})["image"]
-            image = ToGrey255()(torch.from_numpy(read_slice(item["image"])[0])[None])
+            image, meta = self._read(item)
+            if self.predictor.reading is None:
+                tensor = self.predictor.preprocess(found_inputs.named(item))["image"]
+            else:
+                tensor = self.predictor.transformed(image, meta)
+            shown = ToGrey255()(MetaTensor.ensure_torch_and_prune_meta(image, dict(meta))[None])
         except Exception as error:  # noqa: BLE001  a file from anywhere can make a decoder raise anything
             return Failure(str(item["case"]), reason(error, item))
         trace = list(tensor.applied_operations) if isinstance(tensor, MetaTensor) else []
         plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else torch.as_tensor(tensor)
-        grey = np.asarray(image)[0].round().astype(np.uint8)
+        grey = np.asarray(shown)[0].round().astype(np.uint8)
         return _Prepared(item, plain.contiguous(), trace, grey)
+
+    def _read(self, item: Item) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+        frame = item.get("frame")
+        options = self.predictor.reading or Options()
+        number = options.frame if frame is None else int(frame) + 1
+        return read_slice(item["image"], number, options.force, options.voi)
 
     def _explained(self, prepared: list[_Prepared], index: int | None) -> list[Explanation]:
         if not prepared:
@@ -193,7 +204,7 @@ def explain(
         MonaiBrainError: At once where model, inputs, method, layer or class do not exist.
         DataError: An input cannot be read, and `failures` was not given.
     """
-    items = found_inputs.find(inputs, names)
+    items = found_inputs.find(inputs, names, frames=True)
     with torch.inference_mode(False):  # weights that were made in it could never be differentiated through
         explainer = Explainer(Predictor(model, weights, device), method, layer)
     if target is not None:
@@ -203,7 +214,7 @@ def explain(
 
 def _explanations(
     explainer: Explainer,
-    items: list[dict[str, str]],
+    items: list[Item],
     target: str | None,
     failures: list[Failure] | None,
     progress: bool | None,

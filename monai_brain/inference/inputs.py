@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_brain.data.folders import named_as_image
-from monai_brain.errors import ConfigurationError
+from monai_brain.data.headers import read_header
+from monai_brain.errors import ConfigurationError, DataError
 from monai_brain.inference.names import Entry, Names
 
 Given = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -96,10 +97,16 @@ class Inputs:
                     self.left_out += 1
 
 
-def find(inputs: Given, names: str = "auto") -> list[dict[str, str]]:
+def find(inputs: Given, names: str = "auto", frames: bool = False) -> list[dict[str, Any]]:
     """The images under the inputs: each with its path and its case.
 
     Zips are left to `Inputs`: an item here is a file.
+
+    Args:
+        inputs: files, folders, globs or lists.
+        names: auto, hashed or plain.
+        frames: Give each frame of a file that holds several as an item of its own, with its number, from
+            0, as "frame".
 
     Raises:
         ConfigurationError: An input does not exist.
@@ -112,7 +119,18 @@ def find(inputs: Given, names: str = "auto") -> list[dict[str, str]]:
                 f"{entry.path} is a zip, which only predict looks into. Unpack it first."
             )
         found.setdefault(naming.case(entry, taken), entry.path)
-    return [{"image": path, "case": case} for case, path in found.items()]
+    items: list[dict[str, Any]] = [{"image": path, "case": case} for case, path in found.items()]
+    return [one for item in items for one in _frames(item)] if frames else items
+
+
+def _frames(item: dict[str, Any]) -> list[dict[str, Any]]:
+    try:
+        count = read_header(Path(item["image"])).frames
+    except DataError:
+        count = 1  # whoever reads it says why it cannot be read
+    if count == 1:
+        return [item]
+    return [item | {"case": f"{item['case']} frame {frame}", "frame": frame} for frame in range(count)]
 
 
 def named(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,8 +113,12 @@ class Predictor:
 
     def prepared(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> torch.Tensor:
         """What the network takes (C, H, W) of an image (H, W) that was read by `read_slice`."""
+        return _plain(self.transformed(image, meta))
+
+    def transformed(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> Any:
+        """The same, with MONAI's record of how it came about."""
         tensor = MetaTensor.ensure_torch_and_prune_meta(image, dict(meta))
-        return _plain(self.preprocess({"image": tensor}, start=1)["image"])
+        return self.preprocess({"image": tensor}, start=1)["image"]
 
     def read(self, item: Item) -> torch.Tensor:
         """What the network takes (C, H, W) of an item's image."""

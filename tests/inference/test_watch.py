@@ -76,7 +76,11 @@ def test_the_trail_says_what_was_asked_and_names_nobody(model, places, dicom, tm
     watch = Watch(Predictor(model), folder, out, quiet=0)
     assert [watch.once(now) for now in (0, 1)] == [0, 1]
     [done, failed] = trail(out)
-    assert (done["outcome"], failed["outcome"], failed["reason"]) == ("done", "failed", "empty: it has 0 bytes")
+    assert (done["outcome"], failed["outcome"], failed["reason"]) == (
+        "done",
+        "failed",
+        "empty: it has 0 bytes",
+    )
     for key in ("time", "case", "model", "version", "weights_sha256", "settings", "predicted"):
         assert done[key]
     assert {path.name for path in out.iterdir() if path.is_dir()}.isdisjoint({"DOE^JANE"})
@@ -105,9 +109,23 @@ def test_a_long_trail_is_begun_anew_and_nothing_is_lost(tmp_path):
 def test_the_command_stops_cleanly(model, places):
     folder, out = places
     put(folder / "one" / "a.png")
-    words = ["predict", str(model.root), "--watch", str(folder), "-o", str(out), "--quiet", "0", "--poll", "0.1"]
+    words = [
+        "predict",
+        str(model.root),
+        "--watch",
+        str(folder),
+        "-o",
+        str(out),
+        "--quiet",
+        "0",
+        "--poll",
+        "0.1",
+    ]
     process = subprocess.Popen(
-        [sys.executable, "-m", "monai_brain", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "monai_brain", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     begin = time.monotonic()
     while not (out / "one" / "summary.json").is_file() and time.monotonic() - begin < 200:
@@ -133,4 +151,8 @@ def test_the_image_runs_as_nobody_with_a_read_only_root():
     assert "HEALTHCHECK" in told
     assert "status.json" in text
     assert "--read-only" in text
-    assert all(":" in image and not image.split(" ")[0].endswith(":latest") for step, image in steps if step == "FROM")
+    assert all(
+        ":" in image and not image.split(" ")[0].endswith(":latest")
+        for step, image in steps
+        if step == "FROM"
+    )
