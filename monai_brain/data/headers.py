@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai_brain.data.dicom import code
+from monai_brain.data.dicom import code, refuse_bare
 from monai_brain.data.formats import recognised
 from monai_brain.data.mri_sequence import orientation, weighting
-from monai_brain.data.slices import UnreadableImageError
+from monai_brain.data.slices import Options, UnreadableImageError
 from monai_brain.data.volumes import volume_header
 from monai_brain.errors import MissingExtraError
 
@@ -91,7 +91,10 @@ def read_header(path: Path) -> Header:
     Raises:
         UnreadableImageError: The file is no image, or its header cannot be read.
     """
-    kind = recognised(path).name
+    known = recognised(path)
+    kind = known.name
+    if known.function == "refuse_bare":
+        refuse_bare(path, Options())
     if kind in ("nifti", "nrrd", "metaimage"):
         frames, plane = volume_header(path, kind)
         return Header(kind, frames, {"orientation": plane} if plane else {})

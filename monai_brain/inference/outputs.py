@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import time
 from collections.abc import Sequence
@@ -84,7 +85,8 @@ class Outputs:
 
     def close(self) -> None:
         """Close every output."""
-        for writer in self._open.values():
-            writer.close()
-        if self.join is not None:
-            self.join.close()
+        with contextlib.ExitStack() as stack:  # each of them, whatever another raises
+            for writer in self._open.values():
+                stack.callback(writer.close)
+            if self.join is not None:
+                stack.callback(self.join.close)

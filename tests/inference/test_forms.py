@@ -62,7 +62,11 @@ def probabilities(tiny, path):
 
 def test_the_same_8_bits_in_png_dicom_and_nifti(tiny, slice_8, dicom, tmp_path):
     expected, label = probabilities(tiny, png(tmp_path / "a.png", slice_8))
-    for path in (dicom("a.dcm", slice_8), nifti(tmp_path / "a.nii", slice_8), nifti(tmp_path / "a.nii.gz", slice_8)):
+    for path in (
+        dicom("a.dcm", slice_8),
+        nifti(tmp_path / "a.nii", slice_8),
+        nifti(tmp_path / "a.nii.gz", slice_8),
+    ):
         found, said = probabilities(tiny, path)
         np.testing.assert_allclose(found, expected, atol=1e-6)
         assert said == label
@@ -77,8 +81,8 @@ def test_other_depths_of_the_same_slice(tiny, slice_8, dicom, tmp_path):
     forms = [
         tmp_path / "a.mat",
         dicom(
-            "wide.dcm", wide, BitsStored=12, HighBit=11, RescaleSlope=2, RescaleIntercept=-100, WindowCenter=900,
-            WindowWidth=700,
+            "wide.dcm", wide, BitsStored=12, HighBit=11, RescaleSlope=2, RescaleIntercept=-100,
+            WindowCenter=900, WindowWidth=700,
         ),
         nifti(tmp_path / "float.nii", slice_8.astype(np.float32) / 255),
     ]  # fmt: skip
@@ -114,7 +118,9 @@ def test_an_orientation_in_the_header_does_not_move_the_map_off_the_lesion(tiny,
 @pytest.fixture
 def volume(tmp_path, slice_8):
     """A volume of six axial slices: the first is empty, the others brighter from one to the next."""
-    planes = np.stack([np.clip(slice_8.astype(float) * number / 5, 0, 255) for number in range(6)]).astype(np.uint8)
+    planes = np.stack([np.clip(slice_8.astype(float) * number / 5, 0, 255) for number in range(6)]).astype(
+        np.uint8
+    )
     image = itk.image_from_array(planes)
     itk.imwrite(image, str(tmp_path / "volume.nii.gz"))
     return tmp_path / "volume.nii.gz", planes
@@ -123,8 +129,12 @@ def volume(tmp_path, slice_8):
 def test_a_volume_is_answered_by_slice_and_as_a_whole(tiny, volume, tmp_path):
     path, planes = volume
     archive.answer(tiny, path, tmp_path / "out")
-    [line] = [json.loads(text) for text in (tmp_path / "out" / "results.jsonl").read_text("utf-8").splitlines()]
-    by_slice = [probabilities(tiny, png(tmp_path / f"{number}.png", planes[number]))[0] for number in range(1, 6)]
+    [line] = [
+        json.loads(text) for text in (tmp_path / "out" / "results.jsonl").read_text("utf-8").splitlines()
+    ]
+    by_slice = [
+        probabilities(tiny, png(tmp_path / f"{number}.png", planes[number]))[0] for number in range(1, 6)
+    ]
     assert line["status"] == "done"
     assert list(line["probabilities"].values()) == pytest.approx(np.mean(by_slice, axis=0), abs=1e-5)
     assert line["rule"].startswith("the mean of the probabilities over the slices")
@@ -143,7 +153,9 @@ def test_frames_of_dicom_are_answered_one_by_one(tiny, dicom, slice_8):
     path = dicom("several.dcm", frames, NumberOfFrames=3)
     rows = predict(tiny, path).predictions
     assert [name.rpartition(" frame ")[2] for name in rows.case] == ["0", "1", "2"]
-    single = predict(tiny, [dicom(f"{number}.dcm", np.ascontiguousarray(frames[number])) for number in range(3)])
+    single = predict(
+        tiny, [dicom(f"{number}.dcm", np.ascontiguousarray(frames[number])) for number in range(3)]
+    )
     np.testing.assert_allclose(rows.probs, single.predictions.probs, atol=1e-6)
 
 
