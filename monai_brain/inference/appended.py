@@ -28,21 +28,25 @@ class Appended:
             OutputError: It cannot be written, or is shorter than it was.
         """
         self.path = path
+        descriptor = -1
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666 if mode is None else mode)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            descriptor = os.open(path, flags, 0o666 if mode is None else mode)
             if mode is not None:
                 path.chmod(mode)
             if os.fstat(descriptor).st_size < (position or 0):
-                os.close(descriptor)
                 raise OutputError(f"{path} is shorter than it was. Begin anew with --restart.")
-            os.ftruncate(descriptor, position or 0)
-            self._stream: IO[str] = os.fdopen(
-                descriptor, "r+", encoding="utf-8", errors="surrogateescape", newline=""
-            )
-            self._stream.seek(0, os.SEEK_END)
-        except OSError as error:
+            os.truncate(path, position or 0)
+        except (OSError, OutputError) as error:
+            if descriptor >= 0:
+                os.close(descriptor)
+            if isinstance(error, OutputError):
+                raise
             raise _failed(path, error) from error
+        self._stream: IO[str] = os.fdopen(
+            descriptor, "a", encoding="utf-8", errors="surrogateescape", newline=""
+        )
 
     @property
     def stream(self) -> IO[str]:

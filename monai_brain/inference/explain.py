@@ -74,7 +74,7 @@ class Explainer:
             MissingExtraError: pytorch-grad-cam is not installed.
         """
         self.predictor, self.labels = predictor, predictor.bundle.labels
-        self.maps = ActivationMaps(predictor.network, layer or _layer(predictor.bundle), method)
+        self.maps = ActivationMaps(predictor.network, layer or bundle_layer(predictor.bundle), method)
 
     def explain(
         self,
@@ -231,7 +231,12 @@ def _explanations(
                 failures.append(answer)
 
 
-def _layer(bundle: Bundle) -> str:
+def bundle_layer(bundle: Bundle) -> str:
+    """The layer that the bundle is explained by.
+
+    Raises:
+        ConfigurationError: It names none.
+    """
     layer = bundle.facts.get("cam_layer")
     if not layer:
         raise ConfigurationError(

@@ -2,22 +2,21 @@
 
 Three measures for an image with a box: whether the map's peak lies in the box (the pointing game), the
 overlap (intersection over union) of the box with the smallest box around what lies above half of the map's
-peak, and the share of the map's sum that lies in the box. Three baselines: the image's centre as the peak, the
-same network with random weights, and the ceiling that a map of the layer's size can reach in the pointing
-game when its cell lies best.
+peak, and the share of the map's sum that lies in the box. Three baselines: the image's centre as the peak,
+the same network with random weights, and the ceiling that a map of the layer's size can reach in the
+pointing game when its cell lies best.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from monai_brain.errors import DataError
-from monai_brain.evaluation.intervals import cluster_bootstrap
+from monai_brain.evaluation.intervals import DRAWS, bca, leaving_out, resamples
 
 ABOVE = 0.5  # of the peak, for the map's own box
 MEASURES = ("pointing", "iou", "energy_inside")
@@ -52,19 +51,25 @@ class Box:
         return both / either if either > 0 else 0.0
 
     @classmethod
-    def of(cls, text: str) -> Box:
-        """The box written as "x0 y0 x1 y1", with spaces or commas between, last pixel included.
+    def of(cls, text: str, shape: tuple[int, int]) -> Box:
+        """The box written as "x y w h": centre, width and height in fractions of an image of (H, W).
 
         Raises:
             DataError: It is none.
         """
         try:
-            left, top, right, bottom = (float(part) for part in text.replace(",", " ").split())
+            x, y, width, height = (float(part) for part in text.replace(",", " ").split())
         except ValueError:
-            raise DataError(f"{text!r} is no box. Expected four numbers: x0 y0 x1 y1.") from None
-        if right < left or bottom < top:
-            raise DataError(f"{text!r} is no box: it ends before it begins.")
-        return cls(top, left, bottom + 1, right + 1)
+            raise DataError(f"{text!r} is no box. Expected four fractions of the image: x y w h.") from None
+        if not (0 < width <= 1 and 0 < height <= 1 and 0 <= x <= 1 and 0 <= y <= 1):
+            raise DataError(f"{text!r} is no box within the image. Expected fractions from 0 to 1: x y w h.")
+        rows, columns = shape
+        return cls(
+            (y - height / 2) * rows,
+            (x - width / 2) * columns,
+            (y + height / 2) * rows,
+            (x + width / 2) * columns,
+        )
 
 
 def measured(heat: Heat, box: Box) -> dict[str, float]:
@@ -98,15 +103,36 @@ def ceiling_hits(shape: tuple[int, int], box: Box, grid: int) -> float:
 
 
 def summary(
-    rows: Sequence[Mapping[str, Any]], groups: Sequence[str], *, draws: int = 2000, seed: int = 0
-) -> dict[str, dict[str, float]]:
-    """The mean of each column with its 95 % interval, patients drawn with replacement."""
-    found = {}
+    rows: Sequence[Mapping[str, float]], groups: Sequence[str], *, draws: int = DRAWS, seed: int = 0
+) -> dict[str, dict[str, float | None]]:
+    """The mean of each column with its 95 % interval; whole groups are drawn, not images.
+
+    Args:
+        rows: The measures of each image.
+        groups: What each image belongs to.
+        draws: Bootstrap draws.
+        seed: Of the draws.
+    """
+    _, of = np.unique(np.array(groups), return_inverse=True)
+    of = of.reshape(-1)
+    count = int(of.max()) + 1
+    sizes = np.bincount(of, minlength=count).astype(np.float64)
+    found: dict[str, dict[str, float | None]] = {}
     for name in rows[0]:
         values = np.array([float(row[name]) for row in rows])
-        low, high = _interval(values, groups, draws, seed)
-        found[name] = {"value": float(values.mean()), "low": low, "high": high}
+        sums = np.bincount(of, weights=values, minlength=count)
+        value, low, high = float(values.mean()), float("nan"), float("nan")
+        if count > 1:
+            drawn = [block @ sums / (block @ sizes) for block in resamples(count, draws, _generator(seed))]
+            without = [block @ sums / (block @ sizes) for block in leaving_out(count, _generator(seed))]
+            low, high = bca(value, np.concatenate(drawn), np.concatenate(without), count)
+        finite = np.isfinite(low) and np.isfinite(high)
+        found[name] = {"value": value, "low": low if finite else None, "high": high if finite else None}
     return found
+
+
+def _generator(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 def rank_correlation(first: Iterable[Heat], second: Iterable[Heat]) -> float:
