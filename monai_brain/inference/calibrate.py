@@ -61,7 +61,7 @@ def calibrate(
     layer, labels = bundle_layer(predictor.bundle), predictor.bundle.labels
     logits, features, held_out = [], [], []
     for side in ("train", "validation"):
-        items = datalists.part(datalist, fold, side, labels)  # type: ignore[arg-type]
+        items = datalists.part(datalist, fold, side, labels)
         for part, seen in _seen(predictor, items, layer, side, progress):
             logits.append(part)
             features.append(seen)

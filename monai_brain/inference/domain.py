@@ -67,7 +67,7 @@ class Domain:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as content:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
                 facts = json.loads(str(content["facts"]))
                 domain = cls(mean=content["mean"], precision=content["precision"], **facts)
         except Exception as error:  # a damaged archive raises many kinds

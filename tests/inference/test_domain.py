@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import cv2
 import numpy as np
@@ -12,9 +11,11 @@ from scipy.spatial.distance import mahalanobis
 from scipy.special import softmax
 
 from monai_brain.cli import main
+from monai_brain.data import datalist, phantoms, splits
 from monai_brain.errors import DataError, IntegrityError
 from monai_brain.inference.domain import NAME, Domain, distances, fit
 from monai_brain.inference.predict import predict
+from monai_brain.testing.tiny import tiny_bundle
 
 RNG = np.random.default_rng(2)
 
@@ -68,9 +69,10 @@ def test_too_few_images():
         fit(np.zeros((10, 2)), np.zeros((10, 3)), np.arange(10) < 5, layer="a", weights_sha256="0")
 
 
-def test_a_run_abstains_from_noise_and_not_from_its_own_images(run, brain_phantoms, tmp_path, capsys):
-    own = tmp_path / "run"
-    shutil.copytree(run, own)
+def test_a_model_abstains_from_noise_and_not_from_its_own_images(tmp_path, capsys):
+    written = datalist.read(phantoms.write("brain", tmp_path / "phantoms", 200, seed=1, size=48))
+    folds = datalist.write(splits.split(written, "patient", folds=4), tmp_path / "phantoms" / "folds.json")
+    own = tiny_bundle(tmp_path / "tiny", weights=True).root
     outside = tmp_path / "outside"
     outside.mkdir()
     for number in range(12):
@@ -78,7 +80,7 @@ def test_a_run_abstains_from_noise_and_not_from_its_own_images(run, brain_phanto
         cv2.imwrite(
             str(outside / f"{number}.png"), noise if number % 2 else cv2.GaussianBlur(255 - noise, (9, 9), 3)
         )
-    words = ["calibrate", str(own), "--datalist", str(brain_phantoms), "--share", "0.05", "--json"]
+    words = ["calibrate", str(own), "--datalist", str(folds), "--share", "0.05", "--json"]
     assert main([*words, "--outside", str(outside)]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (own / "models" / NAME).is_file()

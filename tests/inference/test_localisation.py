@@ -18,6 +18,7 @@ from monai_brain.inference.localisation import (
     rank_correlation,
     summary,
 )
+from monai_brain.testing.tiny import tiny_bundle
 
 SHAPE = (100, 200)
 
@@ -69,11 +70,12 @@ def test_rank_correlation():
     assert rank_correlation([heat], [1 - heat]) == pytest.approx(-1)
 
 
-def test_maps_of_a_run_on_phantoms_with_boxes(run, tmp_path, capsys):
+def test_maps_of_a_model_on_phantoms_with_boxes(tmp_path, capsys):
     pytest.importorskip("pytorch_grad_cam")
     written = phantoms.write("brain", tmp_path / "phantoms", 24, seed=9, size=48)
     with_box = [item for item in datalist.read(written)["training"] if item.get("tumor_box")]
-    words = ["explain", str(run), "--boxes", str(written), "-o", str(tmp_path / "out"), "--json"]
+    model = tiny_bundle(tmp_path / "tiny", weights=True).root
+    words = ["explain", str(model), "--boxes", str(written), "-o", str(tmp_path / "out"), "--json"]
     assert main(words) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["images"], found["failed"]) == (len(with_box), 0)
