@@ -12,7 +12,7 @@ from typing import Any
 
 from monai_brain.data.dicom import code, refuse_bare
 from monai_brain.data.formats import recognised
-from monai_brain.data.mri_sequence import orientation, weighting
+from monai_brain.data.mri_sequence import plane_of, weighting
 from monai_brain.data.slices import Options, UnreadableImageError
 from monai_brain.data.volumes import volume_header
 from monai_brain.errors import MissingExtraError
@@ -162,7 +162,7 @@ def _described(dataset: Any) -> dict[str, Any]:
         found["contrast_agent"] = bool(agent)
     if found["modality"] == "MG":
         found["technique"] = "film" if found["conversion"] in ("DF", "SD") else "digital"
-    found["orientation"] = orientation(dataset)
+    found["orientation"] = plane_of(dataset)
     for name, keyword in (("height", "Rows"), ("width", "Columns")):
         if dataset.get(keyword) is not None:
             found[name] = int(dataset.get(keyword))

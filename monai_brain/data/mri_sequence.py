@@ -62,7 +62,7 @@ def weighting(dataset: Any, sequence: Sequence[str], image_type: Sequence[str]) 
     return "T1" if repetition <= _SHORT_REPETITION else "PD" if repetition >= _LONG_REPETITION else ""
 
 
-def orientation(dataset: Any) -> str:
+def plane_of(dataset: Any) -> str:
     """axial, coronal, sagittal or oblique; empty where the header does not tell."""
     turn = dataset.get("ImageOrientationPatient")
     try:
