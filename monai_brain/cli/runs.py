@@ -1,22 +1,19 @@
-"""train, evaluate, predict, demo."""
+"""train, evaluate, demo."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monai_brain import recipe, registry
+from monai_brain import recipe
 from monai_brain.bundles import WEIGHTS_FILE, Bundle
-from monai_brain.errors import ConfigurationError, OutputError
+from monai_brain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from monai_brain.evaluation.predictions import Predictions
     from monai_brain.evaluation.thresholds import Threshold
-
-SOME_FAILED = 3
 
 
 def train(options: argparse.Namespace) -> None:
@@ -112,53 +109,6 @@ def _is_model(source: Path) -> bool:
     if not (source / "configs" / "metadata.json").is_file() or not (source / WEIGHTS_FILE).is_file():
         return False
     return "members" not in Bundle.at(source).facts
-
-
-def predict(options: argparse.Namespace) -> int:
-    """Write results for all inputs, and name each that failed."""
-    from monai_brain.inference import predict as prediction
-    from monai_brain.inference.writers import results
-
-    bundle = registry.bundle(options.model)
-    answers = prediction.predict(
-        bundle,
-        options.inputs,
-        weights=options.weights,
-        device=options.device,
-        batch_size=options.batch_size,
-        progress=None,
-    )
-    folder = Path(options.output or Path("runs") / "predict" / bundle.name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot make {folder}: {error.strerror}. Name another place by -o.") from None
-    for offer in registry.registry().writers.values():
-        offer.load()(answers, bundle, folder)
-    if options.explain:
-        _explain(options, bundle, folder / "explanations")
-    for failure in answers.failures:
-        print(f"{failure.case}: {failure.reason}", file=sys.stderr)
-    if options.json:
-        print(json.dumps(results(answers, bundle)))
-    else:
-        done = len(answers.predictions) if answers.predictions is not None else 0
-        for line in results(answers, bundle)[: min(done, 20)]:
-            probabilities = line["probabilities"]
-            if isinstance(probabilities, dict):
-                print(f"{line['case']}  {line['predicted']}  {probabilities[line['predicted']]:.3f}")
-        print(f"{done} done, {len(answers.failures)} failed, in {folder}. {bundle.disclaimer}")
-    return SOME_FAILED if answers.failures else 0
-
-
-def _explain(options: argparse.Namespace, bundle: Bundle, folder: Path) -> None:
-    """Write the maps of what was predicted; what could not be read is named with the predictions."""
-    from monai_brain.inference import explain, overlays
-
-    found = explain.explain(
-        bundle, options.inputs, weights=options.weights, device=options.device, failures=[], progress=None
-    )
-    overlays.write(found, bundle, folder)
 
 
 def demo(options: argparse.Namespace) -> None:

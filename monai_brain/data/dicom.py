@@ -89,7 +89,8 @@ def _parsed(path: Path, force: bool) -> Any:
     except ImportError as error:
         raise MissingExtraError("pydicom", "dicom") from error
     try:
-        dataset = pydicom.dcmread(path, force=force, specific_tags=list(_TAGS))
+        with path.open("rb") as stream:  # a stream, because pydicom logs the paths that it is given
+            dataset = pydicom.dcmread(stream, force=force, specific_tags=list(_TAGS))
         meta = dataset.file_meta
         if str(meta.get("MediaStorageSOPClassUID", "")) == _DICOMDIR:
             raise UnreadableImageError(path.name, "not an image", "a DICOMDIR lists files; name one of them")

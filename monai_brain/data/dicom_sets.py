@@ -89,7 +89,8 @@ def describe(file: Path, key: bytes) -> Item:
 
     tags = [*_TAGS, *_UIDS.values(), *_CODES.values()]
     try:
-        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=tags)
+        with file.open("rb") as stream:  # a stream, because pydicom logs the paths that it is given
+            header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=tags)
         patient = f"{header.get('IssuerOfPatientID') or ''}\\{header.get('PatientID') or ''}".strip()
         found: Item = {name: code(header.get(keyword)) for name, keyword in _CODES.items()}
         found["laterality"] = found["laterality"] or code(header.get("Laterality")) or _side_of_frames(header)
