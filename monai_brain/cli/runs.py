@@ -52,10 +52,12 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def predict(options: argparse.Namespace) -> int:
     """Write results for all inputs, and name each that failed."""
+    from monai_brain.cli import dicom
     from monai_brain.inference import predict as prediction
     from monai_brain.inference.writers import results
 
     bundle = registry.bundle(options.model)
+    dicom.check(options, bundle)
     answers = prediction.predict(
         bundle,
         options.inputs,
@@ -73,8 +75,11 @@ def predict(options: argparse.Namespace) -> int:
         offer.load()(answers, bundle, folder)
     if options.explain:
         _explain(options, bundle, folder / "explanations")
-    for failure in answers.failures:
-        print(f"{failure.case}: {failure.reason}", file=sys.stderr)
+    unreported: list[str] = []
+    if dicom.wanted(options) and answers.predictions is not None:
+        unreported = dicom.report(options, bundle, answers.predictions, folder)
+    for text in (*(f"{failure.case}: {failure.reason}" for failure in answers.failures), *unreported):
+        print(text, file=sys.stderr)
     if options.json:
         print(json.dumps(results(answers, bundle)))
     else:
@@ -84,7 +89,7 @@ def predict(options: argparse.Namespace) -> int:
             if isinstance(probabilities, dict):
                 print(f"{line['case']}  {line['predicted']}  {probabilities[line['predicted']]:.3f}")
         print(f"{done} done, {len(answers.failures)} failed, in {folder}. {bundle.disclaimer}")
-    return SOME_FAILED if answers.failures else 0
+    return SOME_FAILED if answers.failures or unreported else 0
 
 
 def _explain(options: argparse.Namespace, bundle: Bundle, folder: Path) -> None:

@@ -87,7 +87,7 @@ def _code(bundle: Bundle, key: str, given: Any) -> CodeTriplet:
     for part, longest in _LONGEST.items():
         text = given.get(part)
         if not isinstance(text, str) or not 1 <= len(text) <= longest or not text.isascii() or "\\" in text:
-            raise _wrong(bundle, f"{key}.{part}", f"must be 1 to {longest} ASCII letters, without a backslash")
+            raise _wrong(bundle, f"{key}.{part}", f"must be 1 to {longest} ASCII letters without a backslash")
     return CodeTriplet(given["value"], given["scheme"], given["meaning"])
 
 

@@ -7,6 +7,7 @@ all UIDs. Nothing is claimed of pixels: a heat map over an image shows that imag
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import uuid
 from typing import Any
 
@@ -25,7 +26,7 @@ _UIDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfRefe
 
 
 def without_identity(source: Source, key: bytes) -> Source:
-    """The source with a header that names nobody; equal people, studies and images stay equal under one key."""
+    """The source with a header that names nobody; what was equal stays equal under one key."""
     from pydicom.dataset import Dataset
 
     from monai_brain.data.pseudonyms import pseudonym
@@ -56,7 +57,5 @@ def mark(dataset: Any) -> None:
 
 def _uid(value: str, key: bytes) -> str:
     """Another UID for a UID, the same each time under one key."""
-    import hashlib
-
     digest = hashlib.blake2b(value.encode(), key=key, person=b"uid", digest_size=16).digest()
     return f"2.25.{uuid.UUID(bytes=digest, version=5).int}"

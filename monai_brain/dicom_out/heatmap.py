@@ -71,7 +71,9 @@ def values(author: Author, source: Source, map_: Explanation, instance: int) -> 
 
     header = stand_in(source)
     if map_.heat.shape != (header.Rows, header.Columns):
-        raise DataError(f"{source.case}: the map has {map_.heat.shape}, the image {header.Rows, header.Columns}")
+        raise DataError(
+            f"{source.case}: the map has {map_.heat.shape}, the image {header.Rows, header.Columns}"
+        )
     _place(header)
     gradient = map_.method in _GRADIENT
     quantity = codes.DCM.GradientWeightedClassActivation if gradient else codes.DCM.ClassActivation
@@ -141,7 +143,7 @@ def _reference(source: Source) -> Any:
 
 
 def _place(header: Any) -> None:
-    """Let highdicom take any image for a plain slice; one without a place in space gets a space of its own."""
+    """Let highdicom take any image for a plain slice; one without a place gets a space of its own."""
     header.SOPClassUID = _MR  # one frame of an enhanced image too; the references are put right afterwards
     if "FrameOfReferenceUID" not in header:
         header.FrameOfReferenceUID = identity.uid("frame of reference", str(header.SOPInstanceUID))

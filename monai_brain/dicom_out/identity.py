@@ -14,7 +14,7 @@ IMPLEMENTATION_UID = "2.25.56391942186132846592856285079380220253"
 IMPLEMENTATION_NAME = f"MONAI_BRAIN_{'.'.join(__version__.split('.')[:2])}"[:16]
 _VOLATILE = (
     *("InstanceCreationDate", "InstanceCreationTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture"),
-    *("AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime"),
+    *("AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "ContributingEquipmentSequence"),
 )
 
 

@@ -13,6 +13,7 @@ from monai_brain.dicom_out.sources import Source
 from monai_brain.errors import MissingExtraError
 
 KIND = "report"
+UNVERIFIED = "Not verified by a person."
 _SIDES = {"L": "Left", "R": "Right", "B": "RightAndLeft"}
 _VIEWS = {"CC": ("399162004", "cranio-caudal"), "MLO": ("399368009", "medio-lateral oblique")}
 
@@ -27,7 +28,7 @@ class Judged:
 
 
 def of_series(author: Author, judged: Sequence[Judged]) -> bytes:
-    """The report of a series of slices as a file: one group a class, with the slices that speak most for it."""
+    """The report of a series as a file: one group a class, with the slices that speak most for it."""
     values = series_values(author, judged)
     derivation = RULES[author.settings.rule]
     groups = []
@@ -45,8 +46,10 @@ def of_series(author: Author, judged: Sequence[Judged]) -> bytes:
             )
         )
     best = max(values, key=lambda label: values[label])
-    rule = f"Rule: {derivation[2]}; {len(judged)} slices."
-    remark = f"{author.bundle.disclaimer} Not verified by a person. Highest value: {best}, {values[best]:.2f} %. {rule}"
+    remark = (
+        f"{author.bundle.disclaimer} {UNVERIFIED} Highest value: {best}, {values[best]:.2f} %. "
+        f"Rule: {derivation[2]}; {len(judged)} slices."
+    )
     return _document(author, judged, groups, remark)
 
 
@@ -79,7 +82,7 @@ def of_exam(author: Author, judged: Sequence[Judged]) -> bytes:
             )
         )
         words.append(f"{place}: {one.predicted}, {percent(one.probs[one.predicted]):.2f} %")
-    remark = f"{author.bundle.disclaimer} Not verified by a person. {'; '.join(words)}."
+    remark = f"{author.bundle.disclaimer} {UNVERIFIED} {'; '.join(words)}."
     return _document(author, judged, groups, remark)
 
 

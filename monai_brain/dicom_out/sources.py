@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import logging
-import math
 import os
 import re
 import warnings
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monai_brain.dicom_out import geometry
 from monai_brain.errors import DataError, MissingExtraError
 
 log = logging.getLogger(__name__)
@@ -25,14 +25,12 @@ TAKEN = {
     **dict.fromkeys(("IssuerOfPatientID", "StudyDescription", "TimezoneOffsetFromUTC"), False),
 }
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-_PLACE = {"ImageOrientationPatient": 6, "ImagePositionPatient": 3}
-_FRAME_GROUPS = (
-    *("PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence"),
-    "FrameAnatomySequence",
-)
 _MOMENTS = ("Content", "Acquisition", "Series", "Study")
 _MODALITIES = {"1.2.840.10008.5.1.4.1.1.1.2": "MG", "1.2.840.10008.5.1.4.1.1.1.2.1": "MG"}
-NO_DATE = ("19000101", "000000")  # plainly no true date, where an object must have one and the source has none
+NO_DATE = (
+    "19000101",
+    "000000",
+)  # plainly no true date, where an object must have one and the source has none
 _SIDES = ("L", "R", "B")
 LATIN = "ISO_IR 100"
 
@@ -87,7 +85,7 @@ def read(case: str, given: Any, frame: int | None = None) -> Source:
             raise
         except pydicom.errors.InvalidDicomError:
             raise DataError(f"{case}: no report: the image is no DICOM file") from None
-        except Exception as error:  # damaged headers raise whatever reads them
+        except Exception as error:  # noqa: BLE001  damaged headers raise whatever reads them
             kind = type(error).__name__
             raise DataError(f"{case}: no report: its header cannot be read ({kind})") from None
 
@@ -122,21 +120,15 @@ def _source(case: str, given: Any, frame: int | None) -> Source:
     frames = int(given.get("NumberOfFrames") or 1)
     if not 1 <= (frame or 1) <= frames:
         raise DataError(f"{case}: no report: it has {frames} frames, not {frame}")
-    flat = _flat(given, (frame or 1) - 1)
+    flat = geometry.of_frame(given, (frame or 1) - 1)
     header.Rows, header.Columns = int(given.Rows), int(given.Columns)
     number = str(given.get("InstanceNumber") or "0")
     header.InstanceNumber = int(number) if re.fullmatch(r"\d{1,9}", number) else 0
     header.Modality = _code(given.get("Modality")) or _MODALITIES.get(str(header.SOPClassUID), "OT")
-    _geometry(flat, header)
+    geometry.take(flat, header)
     anatomy = (flat.get("FrameAnatomySequence") or [Dataset()])[0]
-    side = next(
-        (
-            _code(value)
-            for value in (given.get("ImageLaterality"), given.get("Laterality"), anatomy.get("FrameLaterality"))
-            if _code(value) in _SIDES
-        ),
-        "",
-    )
+    said = (given.get("ImageLaterality"), given.get("Laterality"), anatomy.get("FrameLaterality"))
+    side = next((_code(value) for value in said if _code(value) in _SIDES), "")
     return Source(
         case=case,
         header=header,
@@ -208,50 +200,6 @@ def _moment(given: Any) -> tuple[str, str]:
         if date:
             return date, _time(str(given.get(f"{what}Time") or "")) or "000000"
     return NO_DATE
-
-
-def _flat(given: Any, index: int) -> Any:
-    """What an enhanced object says of one frame, beside what it says of all."""
-    from pydicom.dataset import Dataset
-
-    flat = Dataset()
-    for keyword in (*_PLACE, "FrameOfReferenceUID", "PixelSpacing", "ImagerPixelSpacing", "SliceThickness"):
-        if keyword in given:
-            flat[keyword] = given[keyword]
-    for name, number in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", index)):
-        groups = given.get(name) or []
-        for keyword in _FRAME_GROUPS if number < len(groups) else ():
-            for item in (groups[number].get(keyword) or [])[:1]:
-                flat.update(item)
-                if keyword == "FrameAnatomySequence":
-                    flat.FrameAnatomySequence = [item]
-    return flat
-
-
-def _geometry(flat: Any, header: Any) -> None:
-    """Where the image lies in space, if all that says so is there; the size of its pixels in any case."""
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        spacing = _numbers(flat.get(keyword), 2)
-        if spacing and min(spacing) > 0:
-            header.PixelSpacing = list(flat.get(keyword))
-            break
-    thickness = _numbers([flat.get("SliceThickness")], 1)
-    header.SliceThickness = flat.SliceThickness if thickness and thickness[0] > 0 else None
-    reference = str(flat.get("FrameOfReferenceUID") or "")
-    placed = all(_numbers(flat.get(keyword), count) for keyword, count in _PLACE.items())
-    if placed and "PixelSpacing" in header and re.fullmatch(r"[\d.]{3,64}", reference):
-        header.FrameOfReferenceUID = reference
-        for keyword in _PLACE:
-            setattr(header, keyword, list(flat.get(keyword)))
-
-
-def _numbers(value: Any, count: int) -> list[float]:
-    """So many finite numbers, or none."""
-    try:
-        found = [float(part) for part in value]
-    except (TypeError, ValueError):
-        return []
-    return found if len(found) == count and all(map(math.isfinite, found)) else []
 
 
 def _view(given: Any) -> str:

@@ -62,8 +62,10 @@ def write_reports(
         author = Author(bundle, codes.read(bundle), settings, weights)
         make = report.of_series if author.codes.scope == "series" else report.of_exam
         _put(folder, judged[0].source.case, "report", partial(make, author, judged), written)
-        for number, (one, map_) in enumerate(_shown(author, judged, maps or {}), start=1):
-            _put_maps(folder, author, one.source, map_, number, written)
+        of_interest = [one.source for one, _ in _of_interest(author, judged)]
+        for number, source in enumerate(of_interest, start=1):
+            if maps and source.case in maps:
+                _put_maps(folder, author, source, maps[source.case], number, written)
     return written
 
 
@@ -77,7 +79,7 @@ def studies(
     """The judged images of each series or exam in their order, with the weights that judged them."""
     scope = codes.read(bundle).scope
     key = _key() if settings.deidentified else b""
-    groups: dict[tuple[str, ...], dict[tuple[int, str, int], Judged]] = {}
+    groups: dict[tuple[str, str, str], dict[tuple[int, str, int], Judged]] = {}
     for row in rows:
         if row.abstain:
             continue
@@ -89,8 +91,8 @@ def studies(
         header = source.header
         if settings.deidentified:
             source = deidentified.without_identity(source, key)
-        name = (row.weights_sha256, str(header.StudyInstanceUID))
-        name += (str(header.SeriesInstanceUID),) if scope == "series" else ()
+        series = str(header.SeriesInstanceUID) if scope == "series" else ""
+        name = (row.weights_sha256, str(header.StudyInstanceUID), series)
         predicted = row.predicted or max(row.probs, key=lambda label: row.probs[label])
         mine = groups.setdefault(name, {})
         if mine.setdefault(source.order, Judged(source, row.probs, predicted)).source is not source:
@@ -104,29 +106,22 @@ def shown(
     sources: Mapping[str, Any],
     bundle: Bundle,
     settings: Settings | None = None,
-) -> set[str]:
-    """The cases whose heat maps `write_reports` would write: only these need to be explained."""
-    settings, found = settings or Settings(), set[str]()
+) -> dict[str, str]:
+    """The cases whose heat maps `write_reports` would write, and the class that each should show."""
+    settings, found = settings or Settings(), dict[str, str]()
     for judged, weights in studies(rows, sources, bundle, settings, []):
         author = Author(bundle, codes.read(bundle), settings, weights)
-        found.update(one.source.case for one in _of_interest(author, judged))
+        found |= {one.source.case: label for one, label in _of_interest(author, judged)}
     return found
 
 
-def _of_interest(author: Author, judged: Sequence[Judged]) -> list[Judged]:
-    """All views of an exam; of a series the slices that speak most for its class."""
+def _of_interest(author: Author, judged: Sequence[Judged]) -> list[tuple[Judged, str]]:
+    """All views of an exam with their class; of a series the slices that speak most for its class."""
     if author.codes.scope == "exam":
-        return list(judged)
+        return [(one, one.predicted) for one in judged]
     values = report.series_values(author, judged)
-    return report.highest(judged, max(values, key=lambda label: values[label]), author.settings.top)
-
-
-def _shown(
-    author: Author, judged: Sequence[Judged], maps: Mapping[str, Explanation]
-) -> list[tuple[Judged, Explanation]]:
-    return [
-        (one, maps[one.source.case]) for one in _of_interest(author, judged) if one.source.case in maps
-    ]
+    best = max(values, key=lambda label: values[label])
+    return [(one, best) for one in report.highest(judged, best, author.settings.top)]
 
 
 def _put_maps(

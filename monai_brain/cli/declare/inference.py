@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from monai_brain.cli.command import command
+from monai_brain.cli.declare.dicom import delivery
+
+SERIES_RULES = ("mean", "max")
 
 
 def declare(commands: Any) -> None:
@@ -17,3 +20,17 @@ def declare(commands: Any) -> None:
     predict.add_argument("--device", metavar="NAME", help="cuda or cpu; default: the GPU where there is one")
     predict.add_argument("--explain", action="store_true", help="also write maps of where the evidence lies")
     predict.add_argument("--batch-size", type=int, metavar="N", help="default: the recipe's")
+    predict.add_argument("--dicom", action="store_true", help="also write DICOM reports, with --explain maps")
+    predict.add_argument(
+        "--deidentified", action="store_true", help="DICOM for research: no names, dates, UIDs"
+    )
+    predict.add_argument(
+        "--series-rule", choices=SERIES_RULES, default="mean", help="from slices to a report; default: mean"
+    )
+    predict.add_argument(
+        "--series-number", type=int, default=9100, metavar="N", help="of the reports; default: 9100"
+    )
+    predict.add_argument(
+        "--send", metavar="ADDRESS", help="send the DICOM objects: dicom://... or https://..."
+    )
+    delivery(predict)
