@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,13 +74,24 @@ def check(options: argparse.Namespace, bundle: Bundle) -> None:
 
 
 def report(
-    options: argparse.Namespace, bundle: Bundle, rows: Iterable[Prediction], folder: Path
+    options: argparse.Namespace,
+    bundle: Bundle,
+    rows: Iterable[Prediction],
+    sources: Mapping[str, Any],
+    folder: Path,
 ) -> list[str]:
-    """Write the DICOM objects of predictions, send them if asked to; gives a line for each that failed."""
+    """Write the DICOM objects of predictions, send them if asked to; gives a line for each that failed.
+
+    Args:
+        options: of predict.
+        bundle: the model.
+        rows: what it said.
+        sources: case to the image's path, or to its path and the number of a frame.
+        folder: where the results are; the objects go to its folder dicom.
+    """
     from monai_brain.dicom_out.write import write_reports
 
     rows, settings = list(rows), _settings(options)
-    sources = {row.case: row.image for row in rows}
     maps = _maps(options, bundle, rows, sources, settings) if options.explain else None
     written = write_reports(rows, sources, bundle, folder / "dicom", settings, maps)
     if options.send and _delivered(written.files, options.send, options):
@@ -92,7 +103,7 @@ def _maps(
     options: argparse.Namespace,
     bundle: Bundle,
     rows: list[Prediction],
-    sources: dict[str, str],
+    sources: Mapping[str, Any],
     settings: Any,
 ) -> dict[str, Any]:
     """The heat maps of the images that reports refer to, for the class that the report names."""

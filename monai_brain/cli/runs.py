@@ -77,7 +77,8 @@ def predict(options: argparse.Namespace) -> int:
         _explain(options, bundle, folder / "explanations")
     unreported: list[str] = []
     if dicom.wanted(options) and answers.predictions is not None:
-        unreported = dicom.report(options, bundle, answers.predictions, folder)
+        sources = {row.case: row.image for row in answers.predictions}
+        unreported = dicom.report(options, bundle, answers.predictions, sources, folder)
     for text in (*(f"{failure.case}: {failure.reason}" for failure in answers.failures), *unreported):
         print(text, file=sys.stderr)
     if options.json:
