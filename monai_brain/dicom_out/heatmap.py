@@ -19,6 +19,9 @@ PICTURE, VALUES = "heat map", "heat values"
 STEPS = 1000  # the map is stored in thousandths: below that, machines differ
 # The gradient of the class shapes these maps; Eigen-CAM and Score-CAM know none.
 _GRADIENT = ("gradcam", "gradcam++", "layercam")
+# Younger than the dictionary of the oldest pydicom that serves.
+_WEIGHTED = ("130403", "DCM", "Gradient-weighted class activation")
+_ACTIVATION = ("130402", "DCM", "Class activation")
 _MR = "1.2.840.10008.5.1.4.1.1.4"
 
 
@@ -68,6 +71,7 @@ def values(author: Author, source: Source, map_: Explanation, instance: int) -> 
     except ImportError as error:
         raise MissingExtraError("highdicom", "dicom") from error
     from pydicom.sr.codedict import codes
+    from pydicom.sr.coding import Code
 
     header = stand_in(source)
     if map_.heat.shape != (header.Rows, header.Columns):
@@ -76,7 +80,7 @@ def values(author: Author, source: Source, map_: Explanation, instance: int) -> 
         )
     _place(header)
     gradient = map_.method in _GRADIENT
-    quantity = codes.DCM.GradientWeightedClassActivation if gradient else codes.DCM.ClassActivation
+    quantity = Code(*(_WEIGHTED if gradient else _ACTIVATION))
     dataset: Any = ParametricMap(
         source_images=[header],
         pixel_array=(np.clip(map_.heat, 0, 1) * STEPS).round().astype(np.uint16),

@@ -162,7 +162,6 @@ def _group(
     images: Sequence[Source],
 ) -> Any:
     from highdicom import sr
-    from pydicom.sr.codedict import codes
 
     whose = about.header.SeriesInstanceUID if author.codes.scope == "series" else about.header.SOPInstanceUID
     return sr.MeasurementsAndQualitativeEvaluations(
@@ -170,22 +169,36 @@ def _group(
             uid=author.uid("tracking", str(whose), str(about.frame or 0), name), identifier=name[:64]
         ),
         finding_type=finding,
-        algorithm_id=sr.AlgorithmIdentification(
-            name=author.bundle.name,
-            version=author.version,
-            family=codes.DCM.ArtificialIntelligence,
-            parameters=[
-                f"weights SHA-256 {author.weights_sha256 or 'unknown'}",
-                f"monai_brain {__version__}",
-                f"settings {author.settings.written()}",
-                author.bundle.disclaimer,
-            ],
-        ),
+        algorithm_id=_algorithm(author),
         finding_sites=[site],
         measurements=measurements,
         qualitative_evaluations=evaluations or None,
         source_images=[_reference(source) for source in images],
     )
+
+
+def _algorithm(author: Author) -> Any:
+    from highdicom import sr
+    from pydicom.sr.codedict import codes
+
+    algorithm = sr.AlgorithmIdentification(
+        name=author.bundle.name,
+        version=author.version,
+        parameters=[
+            f"weights SHA-256 {author.weights_sha256 or 'unknown'}",
+            f"monai_brain {__version__}",
+            f"settings {author.settings.written()}",
+            author.bundle.disclaimer,
+        ],
+    )
+    algorithm.append(  # the argument for it is younger than the oldest highdicom that serves
+        sr.CodeContentItem(
+            name=codes.DCM.AlgorithmFamily,
+            value=codes.DCM.ArtificialIntelligence,
+            relationship_type=sr.RelationshipTypeValues.HAS_CONCEPT_MOD,
+        )
+    )
+    return algorithm
 
 
 def _reference(source: Source) -> Any:

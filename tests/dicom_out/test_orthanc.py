@@ -150,12 +150,12 @@ def reports(many_sources, tmp_path_factory) -> dict[str, Path]:
     from monai_brain import registry
     from monai_brain.evaluation.prediction import Prediction
 
-    bundle = registry.bundle("brain_tumor_resnet34")
-    probs = dict(zip(bundle.labels, (0.7, 0.1, 0.1, 0.1), strict=True))
+    bundle = registry.bundle("mammography_quality_parb_kan")  # its report of one view is the smallest
+    probs = {"complete": 0.7, "incomplete": 0.3}
     rows, paths = [], {}
     for number in range(STUDIES):
         uid = f"1.2.3.{number + 1}"
-        dataset = many_sources.plain("1.2.840.10008.5.1.4.1.1.4", 1000 + number, shape=(2, 2))
+        dataset = many_sources.plain("1.2.840.10008.5.1.4.1.1.1.2", 1000 + number, shape=(2, 2))
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid, f"{uid}.1"
         rows.append(Prediction(f"case {number}", probs, weights_sha256="ab" * 32))
         paths[f"case {number}"] = dataset
