@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from monai_brain import registry
 from monai_brain.bundles import Bundle
+from monai_brain.cli import dicom
 from monai_brain.errors import ConfigurationError
 from monai_brain.inference import archive, writers
 from monai_brain.inference.answers import Answer
@@ -29,6 +30,7 @@ _SHOWN = 20
 def predict(options: argparse.Namespace) -> int:
     """Write results for all inputs, and name each that failed."""
     bundle = registry.bundle(options.model)
+    dicom.check(options, bundle)
     if options.watch:
         return watch(options)
     if not options.inputs and not options.lists:
@@ -52,6 +54,9 @@ def predict(options: argparse.Namespace) -> int:
     )
     if options.explain:
         _explain(options, bundle, inputs, folder / "explanations")
+    unreported = dicom.report(options, bundle, folder, summary.join) if dicom.wanted(options) else []
+    for line in unreported:
+        print(line, file=sys.stderr)
     if options.json:
         _print_json(folder)
     else:
@@ -65,7 +70,7 @@ def predict(options: argparse.Namespace) -> int:
         for line in _closing(summary):
             print(line)
         print(f"{_counted(summary)}, in {folder}. {bundle.disclaimer}")
-    return SOME_FAILED if summary.failed else 0
+    return SOME_FAILED if summary.failed or unreported else 0
 
 
 def watch(options: argparse.Namespace) -> int:

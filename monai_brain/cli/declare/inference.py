@@ -6,6 +6,9 @@ import argparse
 from typing import Any
 
 from monai_brain.cli.command import command
+from monai_brain.cli.declare.dicom import delivery
+
+SERIES_RULES = ("mean", "max")
 
 NAMES = ("auto", "hashed", "plain")
 PLANES = ("axial", "coronal", "sagittal")
@@ -51,6 +54,20 @@ def declare(commands: Any) -> None:
     predict.add_argument(
         "--restart", action="store_true", help="begin anew instead of going on where an earlier start ended"
     )
+    predict.add_argument("--dicom", action="store_true", help="also write DICOM reports, with --explain maps")
+    predict.add_argument(
+        "--deidentified", action="store_true", help="DICOM for research: no names, dates, UIDs"
+    )
+    predict.add_argument(
+        "--series-rule", choices=SERIES_RULES, default="mean", help="from slices to a report; default: mean"
+    )
+    predict.add_argument(
+        "--series-number", type=int, default=9100, metavar="N", help="of the reports; default: 9100"
+    )
+    predict.add_argument(
+        "--send", metavar="ADDRESS", help="send the DICOM objects: dicom://... or https://..."
+    )
+    delivery(predict)
 
 
 def model_options(parser: argparse.ArgumentParser) -> None:
