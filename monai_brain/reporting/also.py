@@ -8,8 +8,8 @@ from pathlib import Path
 from monai_brain.errors import UnknownNameError
 from monai_brain.files import whole, write_whole
 from monai_brain.reporting import charts, claim, data_card, methods, model_card, sheet, tables, words
-from monai_brain.reporting.claim_answers import Evidence
 from monai_brain.reporting.drawing import Drawing, svg
+from monai_brain.reporting.evidence import Evidence
 from monai_brain.reporting.findings import Findings
 
 FORMS = ("md", "svg", "png", "latex", "csv")

@@ -16,7 +16,7 @@ from monai_brain.reporting.sheet import scrolling
 
 ROWS = 50  # of one page of the table
 _DIGITS = 4
-_TEXTS = ("case", "patient_id", "split", "model", "variant", "source", "plane")
+_TEXTS = ("case", "patient_id", "split", "source", "plane")
 _NUMBERS = ("fold", "repeat")
 COLUMNS = (  # key in the script, name, kind, whether a phone has room for it
     ("picture", "Image", "", True),
@@ -40,7 +40,14 @@ def order(predictions: Predictions) -> list[int]:
     return [int(row) for row in np.lexsort((np.arange(len(sure)), -sure, rank))]
 
 
-def data(predictions: Predictions, pictures: Mapping[int, str], maps: Maps) -> dict[str, Any]:
+def arms(predictions: Predictions) -> list[str]:
+    """The name of each row's model: of its variant, where all are of one model."""
+    one = len(set(predictions.model.tolist())) == 1
+    pairs = zip(predictions.model.tolist(), predictions.variant.tolist(), strict=True)
+    return [variant if one and variant else f"{model} {variant}".strip() for model, variant in pairs]
+
+
+def data(predictions: Predictions, pictures: Mapping[str, str], maps: Maps) -> dict[str, Any]:
     """What the page's script shows, as JSON takes it; a column of one value only is stated once."""
     content: dict[str, Any] = {"rows": len(predictions), "classes": list(predictions.classes)}
     for name in (*_TEXTS, *_NUMBERS):
@@ -54,19 +61,23 @@ def data(predictions: Predictions, pictures: Mapping[int, str], maps: Maps) -> d
     content["abstain"] = predictions.abstain.astype(int).tolist()
     content["probs"] = [[round(one, _DIGITS) for one in row] for row in predictions.probs.tolist()]
     content["order"] = order(predictions)
-    content["pictures"] = {str(row): uri for row, uri in pictures.items()}
+    place = {name: index for index, name in enumerate(pictures)}
+    content["pictures"] = list(pictures.values())
+    content["picture"] = [place.get(name, NONE) for name in predictions.image.tolist()]
+    content["arm"] = arms(predictions)
     content["maps"] = {str(row): cells for row, cells in maps.found.items()}
     content["side"] = SIDE
     content["page"] = ROWS
     return content
 
 
-def section(predictions: Predictions, pictures: Mapping[int, str], maps: Maps) -> Markup:
+def section(predictions: Predictions, pictures: Mapping[str, str], maps: Maps) -> Markup:
     """The controls, the table with its first rows, what opens when a case is chosen, and the data."""
     columns = [column for column in COLUMNS if _shown(column[0], predictions, pictures)]
     header = [_head(key, name, kind, phone) for key, name, kind, phone in columns]
     keys = [key for key, *_ in columns]
-    rows = [_row(predictions, row, keys) for row in order(predictions)[:ROWS]]
+    names = arms(predictions)
+    rows = [_row(predictions, row, keys, names[row]) for row in order(predictions)[:ROWS]]
     table = tag("table", tag("thead", tag("tr", *header)), tag("tbody", *rows), id="case-table")
     # Data inside a script element: only what could end the element must be hidden from the parser.
     content = json.dumps(data(predictions, pictures, maps), separators=(",", ":"), allow_nan=False)
@@ -81,7 +92,7 @@ def section(predictions: Predictions, pictures: Mapping[int, str], maps: Maps) -
     )
 
 
-def _shown(key: str, predictions: Predictions, pictures: Mapping[int, str]) -> bool:
+def _shown(key: str, predictions: Predictions, pictures: Mapping[str, str]) -> bool:
     if key == "picture":
         return bool(pictures)
     if key == "arm":
@@ -97,7 +108,7 @@ def _head(key: str, name: str, kind: str, phone: bool) -> Markup:
     return tag("th", words, scope="col", data_key=key, data_kind=kind or None, class_=classes or None)
 
 
-def _row(predictions: Predictions, index: int, keys: Sequence[str]) -> Markup:
+def _row(predictions: Predictions, index: int, keys: Sequence[str], arm: str) -> Markup:
     row = predictions[index]
     verdict = (
         "abstained"
@@ -113,7 +124,7 @@ def _row(predictions: Predictions, index: int, keys: Sequence[str]) -> Markup:
         "patient_id": row.patient_id,
         "split": row.split,
         "fold": "" if row.fold is None else row.fold,
-        "arm": f"{row.model} {row.variant}".strip(),
+        "arm": arm,
         "label": row.label,
         "predicted": row.predicted,
         "confidence": f"{row.probs[row.predicted]:.3f}",
@@ -145,12 +156,9 @@ def _controls(predictions: Predictions, maps: Maps) -> Markup:
     splits = sorted(set(predictions.split.tolist()) - {""})
     if len(splits) > 1:
         made.append(_select("split", "split", [tag("option", name, value=name) for name in splits]))
-    arms = dict.fromkeys(
-        f"{model} {variant}".strip()
-        for model, variant in zip(predictions.model.tolist(), predictions.variant.tolist(), strict=True)
-    )
-    if len(arms) > 1:
-        made.append(_select("model", "arm", [tag("option", name, value=name) for name in arms]))
+    names = list(dict.fromkeys(arms(predictions)))
+    if len(names) > 1:
+        made.append(_select("model", "arm", [tag("option", name, value=name) for name in names]))
     made += [
         tag("label", "probability from ", _number("from", 0), class_="short"),
         tag("label", "to ", _number("to", 1), class_="short"),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from monai_brain.reporting.claim_answers import ANSWERS, Answer, Evidence
+from monai_brain.reporting.claim_answers import ANSWERS, Answer
+from monai_brain.reporting.evidence import Evidence
 from monai_brain.reporting.markup import Markup, joined, tag
 from monai_brain.reporting.sheet import Table, scrolling
 

@@ -2,42 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from monai_brain.evaluation.intervals import FEW_GROUPS
-from monai_brain.reporting.arms import Arm
-from monai_brain.reporting.heat import Maps
+from monai_brain.reporting.evidence import Evidence
 from monai_brain.reporting.model_card import paper
-from monai_brain.reporting.source import KINDS, Source
+from monai_brain.reporting.source import KINDS
 from monai_brain.reporting.words import percent
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What answers are made of."""
-
-    source: Source
-    arm: Arm
-    arms: Sequence[Arm]
-    maps: Maps
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """What the manifest says of the datalist."""
-        told = self.source.manifest.get("datalist")
-        return told if isinstance(told, dict) else {}
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The facts of the bundle."""
-        return {} if self.arm.bundle is None else self.arm.bundle.facts
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """The metadata of the bundle."""
-        return {} if self.arm.bundle is None else self.arm.bundle.metadata
 
 
 @dataclass(frozen=True)

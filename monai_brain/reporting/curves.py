@@ -67,7 +67,18 @@ class Severity:
     lines: dict[str, Points]
 
 
-def severities(rows: Sequence[Mapping[str, Any]]) -> list[Severity]:
+def severities(content: object) -> list[Severity]:
+    """The curves that a robustness test wrote: of each fault the points by severity."""
+    found = []
+    for curve in content if isinstance(content, list) else []:
+        points = curve.get("points") if isinstance(curve, Mapping) else None
+        if isinstance(points, list) and isinstance(curve.get("fault"), str):
+            rows = [{**point, "fault": curve["fault"]} for point in points if isinstance(point, Mapping)]
+            found += of_rows(rows)
+    return found
+
+
+def of_rows(rows: Sequence[Mapping[str, Any]]) -> list[Severity]:
     """The curves that rows with a fault, a severity and an accuracy make; none where they hold no such."""
     found: dict[str, dict[str, Points]] = {}
     for row in rows:

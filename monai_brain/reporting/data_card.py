@@ -31,6 +31,12 @@ def flow(source: Source, arm: Arm) -> list[Step]:
         if source.kind == "run" and isinstance(fold, int):
             trained = [i for i in content["training"] if i["fold"] != fold and fold not in i["validates"]]
             steps.append((_SIDES["train"], len(trained), _patients(trained), f"fold {fold}"))
+    left = source.experiment.get("left_out_of_other_classes")
+    if isinstance(left, dict) and left:
+        steps.append(("Left out: other classes", sum(left.values()), None, ", ".join(map(str, left))))
+    copies = source.experiment.get("copies_of_training_images")
+    if isinstance(copies, list):
+        steps.append(("Left out: copies of training images", len(copies), None, ""))
     for split, words in _SIDES.items():
         own = rows.subset(rows.split == split)
         if len(own):

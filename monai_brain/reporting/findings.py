@@ -9,7 +9,7 @@ from typing import Any
 from monai_brain.reporting import charts, curves, tables
 from monai_brain.reporting.arms import Arm, arms, compared, headline
 from monai_brain.reporting.drawing import Drawing
-from monai_brain.reporting.recorded import recorded
+from monai_brain.reporting.recorded import noted, recorded
 from monai_brain.reporting.sheet import Estimate, Table
 from monai_brain.reporting.source import Source
 
@@ -47,9 +47,9 @@ def find(source: Source, split: str | None, draws: int, seed: int) -> Findings:
             found.remarks += comparison["notes"]
         else:
             found.remarks.append("The models did not answer the same images: they are not compared.")
-    found.remarks += [
-        note for note in dict.fromkeys([*source.notes, *rows.notes]) if note not in _said(found)
-    ]
+    said = [*found.arm.metrics["notes"], *found.remarks]
+    more = dict.fromkeys([*noted(source.metrics), *rows.notes])
+    found.remarks += [note for note in more if note not in said]
     found.tables.append(tables.overall(found.arm))
     per_fold = tables.folds(found.arm) if not rows.tables else None
     found.tables += [per_fold] if per_fold is not None else []
@@ -62,10 +62,6 @@ def find(source: Source, split: str | None, draws: int, seed: int) -> Findings:
     return found
 
 
-def _said(found: Findings) -> list[str]:
-    return [*found.arm.metrics["notes"], *found.remarks]
-
-
 def _drawings(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[Drawing]:
     arm, metrics = found.arm, found.arm.metrics
     measured = arm.measured
@@ -74,13 +70,14 @@ def _drawings(found: Findings, rows: Sequence[Mapping[str, Any]]) -> list[Drawin
         name: (curves.roc(measured, index), areas[name]["auroc"]["value"])
         for index, name in enumerate(metrics["classes"])
     }
+    shown = [arm, *(one for one in found.arms if one is not arm)][:6]
     drawn: list[Drawing | None] = []
     if len(found.arms) > 1:
         drawn.append(charts.models([_line(one) for one in found.arms]))
     drawn += [charts.roc(lines), charts.reliability(metrics["calibration"]["reliability"])]
-    drawn.append(charts.coverage({one.name: curves.coverage(one.measured) for one in found.arms[:4]}))
+    drawn.append(charts.coverage({one.name: curves.coverage(one.measured) for one in shown}))
     drawn += _training(found)
-    faults = curves.severities(rows)
+    faults = curves.severities(found.source.metrics.get("curves")) or curves.of_rows(rows)
     low = min((y for one in faults for points in one.lines.values() for _, y in points), default=0.0)
     drawn += [charts.severity(one, max(0.0, int(low * 10) / 10)) for one in faults]
     return [one for one in drawn if one is not None]

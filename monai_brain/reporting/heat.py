@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_brain.errors import MissingExtraError, MonaiBrainError
-from monai_brain.evaluation.prediction_columns import NONE
+from monai_brain.bundles import WEIGHTS_FILE, Bundle
+from monai_brain.errors import MonaiBrainError
 from monai_brain.evaluation.predictions import Predictions
+from monai_brain.reporting.paths import unplaced
 from monai_brain.reporting.pictures import boxed
 from monai_brain.reporting.source import Run, Source
 
@@ -43,21 +44,17 @@ def maps(
         step: is told how many further rows are done.
     """
     answer = Maps()
-    trained = [run for run in source.runs if (run.folder / "models" / "model.pt").is_file()]
+    trained = [run for run in source.runs if (run.folder / WEIGHTS_FILE).is_file()]
     if not trained:
         answer.says = "No maps: the trained network is not beside the predictions."
         return answer
-    wanted = {id(run): _of(run, source.predictions, rows, len(trained) == 1) for run in trained}
-    for run in trained:
-        if not wanted[id(run)]:
-            continue
-        try:
-            _explain(run, source, wanted[id(run)], answer, device, step)
-        except MissingExtraError as error:
-            answer.says = f"No maps: {error}"
-            return answer
-        except MonaiBrainError as error:
-            answer.says = f"Maps are missing for {run.name}: {error}"
+    try:
+        for run in trained:
+            own = _of(run, source.predictions, rows, len(trained) == 1)
+            if own:
+                _explain(run, source, own, answer, device, step)
+    except MonaiBrainError as error:
+        answer.says = f"Maps are missing: {unplaced(str(error))}"
     if not answer.found and not answer.says:
         answer.says = "No maps: the network beside the predictions is not the one that made them."
     return answer
@@ -66,13 +63,10 @@ def maps(
 def _explain(
     run: Run, source: Source, rows: list[int], answer: Maps, device: str | None, step: Callable[[int], object]
 ) -> None:
-    from monai_brain.bundles import Bundle
     from monai_brain.inference.explain import Explainer, Explanation
     from monai_brain.inference.predict import Item, Predictor
 
     predictor = Predictor(Bundle.at(run.folder), device=device)
-    known = source.predictions.weights_sha256
-    rows = [row for row in rows if known[row] in ("", predictor.weights_sha256)]
     explainer = Explainer(predictor, METHOD)
     items: Iterable[Item] = (
         {"image": str(source.folder / Path(str(source.predictions.image[row]))), "case": str(row)}
@@ -87,20 +81,7 @@ def _explain(
 
 
 def _of(run: Run, predictions: Predictions, rows: Sequence[int], alone: bool) -> list[int]:
-    """The rows that the run answered."""
-    if alone and not run.model:
-        return list(rows)
-    told = {
-        "model": run.model,
-        "variant": run.variant,
-        "fold": NONE if run.fold is None else run.fold,
-        "repeat": NONE if run.repeat is None else run.repeat,
-    }
-    return [
-        row
-        for row in rows
-        if all(
-            getattr(predictions, name)[row] in (value, "", NONE) or value in ("", NONE)
-            for name, value in told.items()
-        )
-    ]
+    """The rows that the run answered, as the weights' hash tells; without one, all rows of an only run."""
+    recorded = Bundle.at(run.folder).weights_sha256
+    known = predictions.weights_sha256
+    return [row for row in rows if known[row] == recorded or (alone and not known[row])]

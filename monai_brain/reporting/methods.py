@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 from monai_brain import __version__
-from monai_brain.reporting.claim_answers import Evidence, model_start
+from monai_brain.reporting.claim_answers import model_start
+from monai_brain.reporting.evidence import Evidence
 from monai_brain.reporting.words import percent
 
 MONAI = """@article{cardoso2022monai,

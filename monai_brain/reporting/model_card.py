@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from monai_brain.bundles import Bundle
 from monai_brain.errors import MonaiBrainError
 from monai_brain.reporting.arms import Arm
 from monai_brain.reporting.markup import Markup, tag
+from monai_brain.reporting.paths import unplaced
 from monai_brain.reporting.sheet import scrolling
 from monai_brain.reporting.source import Source
 
@@ -18,9 +18,6 @@ NOT_STATED = "not stated"
 _RECIPE = (
     "seed", "start_weights", "max_epochs", "batch_size", "learning_rate", "image_size", "in_channels", "amp",
 )  # fmt: skip
-# A path tells who ran it and where; its last part is enough to know the file again.
-_PATH = re.compile(r"(?:[A-Za-z]:[\\/]|~?/|\\\\|file:/+)(?:[^\s'\",;\]\)=\\/]*[\\/])*([^\s'\",;\]\)=\\/]*)")
-_WEB = re.compile(r"\bhttps?://\S+")
 
 
 def model(source: Source, arm: Arm) -> dict[str, Any]:
@@ -71,7 +68,9 @@ def paper(found: object) -> str:
 
 def manifest(source: Source) -> dict[str, Any]:
     """The manifest without schema, model and paths; with it the states of an experiment's jobs."""
-    content = {key: value for key, value in source.manifest.items() if key not in ("schema_version", "model")}
+    content = {**source.experiment, **source.manifest}
+    for key in ("schema_version", "model", "jobs", "paper"):
+        content.pop(key, None)
     if source.runs and source.experiment:
         content["jobs"] = {run.name: run.state or "state not recorded" for run in source.runs}
     return {key: unplaced(value) for key, value in content.items()}
@@ -91,19 +90,6 @@ def facts(content: Mapping[str, Any], name: str) -> Markup:
         if value not in (None, "", [], {})
     ]
     return scrolling(tag("table", tag("tbody", *rows), class_="facts"), name)
-
-
-def unplaced(value: Any) -> Any:
-    """The value with each absolute path in its texts cut to its last part."""
-    if isinstance(value, str):
-        kept = _WEB.findall(value)
-        short = _PATH.sub(lambda found: found[1], _WEB.sub("\0", value))
-        for address in kept:
-            short = short.replace("\0", address, 1)
-        return short
-    if isinstance(value, dict):
-        return {key: unplaced(one) for key, one in value.items()}
-    return [unplaced(one) for one in value] if isinstance(value, list) else value
 
 
 def _input(bundle: Bundle | None) -> str:

@@ -18,12 +18,12 @@ from monai_brain.evaluation.intervals import DRAWS
 from monai_brain.files import whole
 from monai_brain.reporting import also as other_forms
 from monai_brain.reporting import cases, sections
-from monai_brain.reporting.claim_answers import Evidence
+from monai_brain.reporting.evidence import Evidence
 from monai_brain.reporting.findings import Findings, find
 from monai_brain.reporting.heat import Maps, maps
 from monai_brain.reporting.markup import Markup, joined, tag, text
 from monai_brain.reporting.pictures import pictures
-from monai_brain.reporting.source import KINDS, read_source
+from monai_brain.reporting.source import FILE, KINDS, RUN, read_source
 
 MOST_PICTURES = 1000
 MOST_MAPS = 200
@@ -74,7 +74,7 @@ def report(
     found = find(source, split, draws, seed)
     order = cases.order(source.predictions)
     shown = pictures(source.predictions, source.folder, order, MOST_PICTURES) if images else {}
-    wanted = [row for row in order if row in shown][:most_maps]
+    wanted = [row for row in order if source.predictions.image[row] in shown][:most_maps]
     hidden = None if progress is None else not progress
     with tqdm(total=len(wanted), unit="map", desc="report", disable=hidden or not wanted) as bar:
         heat = maps(source, wanted, device, bar.update) if wanted else Maps()
@@ -89,12 +89,16 @@ def report(
 
 def title(found: Findings) -> str:
     """What the report is about, in a few words."""
-    metrics = found.arm.metrics
-    name = " ".join(part for part in (metrics["model"] or "a classifier", metrics["variant"]) if part)
-    return f"Report on {name}"
+    metrics, kind = found.arm.metrics, found.source.kind
+    if kind in (RUN, FILE) or kind not in KINDS:
+        name = " ".join(part for part in (metrics["model"] or "a classifier", metrics["variant"]) if part)
+        return f"Report on {name}"
+    models = list(dict.fromkeys(str(arm.metrics["model"]) for arm in found.arms))
+    names = f"{models[0]} and {len(models) - 1} more" if len(models) > 2 else " and ".join(models)
+    return f"{KINDS[kind].partition(' ')[0].capitalize()} of {names}"
 
 
-def _page(found: Findings, shown: Mapping[int, str], evidence: Evidence) -> str:
+def _page(found: Findings, shown: Mapping[str, str], evidence: Evidence) -> str:
     made = sections.all_sections(found, shown, evidence)
     script = "".join(_asset("script", name) for name in SCRIPTS)
     hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

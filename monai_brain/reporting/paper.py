@@ -8,7 +8,7 @@ from typing import Any
 from monai_brain.bundles import Bundle
 from monai_brain.errors import MonaiBrainError
 from monai_brain.files import read_json
-from monai_brain.reporting.source import Source
+from monai_brain.reporting.source import TRANSFER, Source
 
 NAMES = {
     "accuracy": "accuracy",
@@ -27,13 +27,14 @@ def figures(source: Source, bundle: Bundle | None, model: str, variant: str) -> 
     A baseline's figures stand among the tables of the paper that compares with it.
     """
     found: dict[str, float] = {}
+    names = {"accuracy_other_data": "accuracy"} if source.kind == TRANSFER else NAMES
     wanted = variant or default_variant(bundle)
     for table, row in sorted(_rows(source, bundle), key=lambda pair: pair[1].get("name") != _MEAN):
         owner = row.get("model", table["owner"])
         if owner != model or row.get("variant", "") != wanted or "accuracy" not in row:
             continue
         scale = 100 if "%" in str(table.get("what", "")) else 1
-        for key, name in NAMES.items():
+        for key, name in names.items():
             if isinstance(row.get(key), int | float) and name not in found:
                 found[name] = row[key] / scale
         break

@@ -24,8 +24,8 @@ BUDGET = 8_000_000  # bytes of all pictures together, before they are written as
 _SAMPLE = 12
 
 
-def pictures(predictions: Predictions, folder: Path, rows: Sequence[int], most: int) -> dict[int, str]:
-    """Data URIs of the images that can be read, by row, as large as `BUDGET` allows.
+def pictures(predictions: Predictions, folder: Path, rows: Sequence[int], most: int) -> dict[str, str]:
+    """Data URIs of the images that can be read, by their names, as large as `BUDGET` allows.
 
     Args:
         predictions: rows whose column "image" names a file.
@@ -33,14 +33,14 @@ def pictures(predictions: Predictions, folder: Path, rows: Sequence[int], most: 
         rows: the rows in the order in which they are wanted.
         most: how many pictures there may be.
     """
-    files = {row: folder / str(predictions.image[row]) for row in rows if predictions.image[row]}
-    present = [row for row, file in files.items() if file.is_file()][:most]
+    names = list(dict.fromkeys(str(predictions.image[row]) for row in rows if predictions.image[row]))
+    present = [name for name in names if (folder / name).is_file()][:most]
     if not present:
         return {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        side = _side([files[row] for row in present], pool)
-        drawn = pool.map(lambda row: picture(files[row], side), present)
-        return {row: _uri(one) for row, one in zip(present, drawn, strict=True) if one is not None}
+        side = _side([folder / name for name in present], pool)
+        drawn = pool.map(lambda name: picture(folder / name, side), present)
+        return {name: _uri(one) for name, one in zip(present, drawn, strict=True) if one is not None}
 
 
 def picture(file: Path, side: int) -> bytes | None:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from monai_brain.reporting.sheet import Estimate, Table
+from monai_brain.reporting.sheet import Estimate, Table, plain
 from monai_brain.reporting.tables import slug
 
 _ROWS = "rows"
 _NAMES = ("name", "title", "table")
 _CAPTIONS = ("caption", "what", "says", "description")
 _HEADERS = ("columns", "header")
+_NAMED_ALREADY = ("model", "variant", "fold")
 _ASIDE = ("paper", "repeat", "leakage")  # shown with the figures, or by a mark of its own
 
 
@@ -31,7 +32,7 @@ def recorded(content: object) -> Recorded:
     for name, table in _named(content):
         rows = [flat(row) if isinstance(row, Mapping) else row for row in table[_ROWS]]
         rows = [row for row in rows if isinstance(row, Mapping | list)]
-        found.rows += [row for row in rows if isinstance(row, Mapping)]
+        found.rows += [row for row in table[_ROWS] if isinstance(row, Mapping)]
         found.notes += [str(note) for note in table.get("notes") or []]
         keys = [key for key in _keys(table, rows) if any(_filled(row, key) for row in rows)]
         if not rows or not keys:
@@ -47,6 +48,21 @@ def recorded(content: object) -> Recorded:
         caption = f"{name}: {caption}" if caption and caption != name else name
         found.tables.append(Table(f"recorded_{slug(name)}", caption, [_words(key) for key in keys], cells))
     return found
+
+
+def noted(metrics: Mapping[str, Any]) -> list[str]:
+    """What an experiment's metrics.json says of itself in words, its controls among it."""
+    notes = metrics.get("notes")
+    says = [str(note) for note in notes] if isinstance(notes, list) else []
+    controls = metrics.get("controls")
+    shuffled = controls.get("shuffled_labels") if isinstance(controls, Mapping) else None
+    if isinstance(shuffled, Mapping) and isinstance(shuffled.get("balanced_accuracy"), Mapping):
+        found = Estimate.of(shuffled["balanced_accuracy"])
+        guess = (shuffled.get("chance") or {}).get("balanced_accuracy")
+        verdict = {"True": "at chance, as it must be", "False": "not at chance: something leaks"}
+        end = verdict.get(str(shuffled.get("at_chance")), "no interval to judge it by")
+        says.append(f"Control with shuffled labels: balanced accuracy {found}, chance {plain(guess)}: {end}.")
+    return says
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +82,7 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
             tested = value if isinstance(value, Mapping) else {}
             p = tested.get("p_holm", tested.get("p"))
             found[f"p, {key.replace('_', ' ')}"] = _p(p)
-        elif key not in _ASIDE:
+        elif key not in _ASIDE and not ("name" in row and key in _NAMED_ALREADY):
             found[key] = value
     return found
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from monai_brain.reporting import cases, claim, data_card, methods, model_card, tables, words
 from monai_brain.reporting.axes import WIDTH
-from monai_brain.reporting.claim_answers import Evidence
 from monai_brain.reporting.drawing import Drawing, figure
+from monai_brain.reporting.evidence import Evidence
 from monai_brain.reporting.findings import Findings
 from monai_brain.reporting.markup import Markup, joined, tag
 from monai_brain.reporting.sheet import Estimate, html
@@ -27,7 +27,7 @@ TITLES = {
 _LEAKAGE = "Leakage"  # how the judge's note on it begins
 
 
-def all_sections(found: Findings, pictures: Mapping[int, str], evidence: Evidence) -> dict[str, Markup]:
+def all_sections(found: Findings, pictures: Mapping[str, str], evidence: Evidence) -> dict[str, Markup]:
     """Every section of the page by its anchor."""
     return {
         "summary": _summary(found),
@@ -71,8 +71,9 @@ def _tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     )
     overall = metrics[unit]["overall"]
     tiles = []
-    for key, name in (("accuracy", "Accuracy"), ("macro_f1", "F1, macro"), ("macro_auroc", "AUROC, macro")):
-        one = Estimate.of(overall[key])
+    third = "macro_auroc" if overall["macro_auroc"]["value"] is not None else "balanced_accuracy"
+    for key in ("accuracy", "macro_f1", third):
+        one, name = Estimate.of(overall[key]), tables.OVERALL[key]
         tiles.append((name, one.number, f"{one.between} {words_}".strip()))
     error = metrics["calibration"]["expected_calibration_error"]
     count = metrics["cases"]["measured"]
@@ -141,10 +142,10 @@ def _curves(drawings: Sequence[Drawing]) -> Markup:
     return joined(*parts)
 
 
-def _cases(found: Findings, pictures: Mapping[int, str], evidence: Evidence) -> Markup:
+def _cases(found: Findings, pictures: Mapping[str, str], evidence: Evidence) -> Markup:
     predictions = found.source.predictions
     labelled = int((predictions.label >= 0).sum())
-    says = f"{len(predictions):,} rows, {labelled:,} with a label, {len(pictures):,} with their image. "
+    says = f"{len(predictions):,} rows, {labelled:,} with a label, {len(pictures):,} images shown. "
     says += "Failures stand first."
     maps = evidence.maps
     if maps.found:

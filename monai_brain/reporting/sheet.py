@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from monai_brain.reporting.markup import Markup, joined, tag
 
+_DIGITS = re.compile(r"[<\s]*[\d.,]+( \([\d.]+\))?|n/a")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_",
     "%": r"\%", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
@@ -68,12 +71,15 @@ def plain(cell: object) -> str:
     """A cell as text."""
     if cell is None:
         return ""
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return f"{cell:,}"
     return number(cell) if isinstance(cell, float) else str(cell)
 
 
 def html(table: Table) -> Markup:
     """The table as HTML, numbers aligned on their decimals."""
     numeric = [_numeric(table, column) for column in range(len(table.header))]
+    start = first(table) if table.bars else None
     head = [
         tag("th", name, scope="col", class_="num" if right else None)
         for name, right in zip(table.header, numeric, strict=True)
@@ -82,7 +88,7 @@ def html(table: Table) -> Markup:
         tag(
             "tr",
             tag("th", plain(row[0]) if not isinstance(row[0], Markup) else row[0], scope="row"),
-            *(_cell(cell, right, table.bars) for cell, right in zip(row[1:], numeric[1:], strict=True)),
+            *(_cell(cell, right, start) for cell, right in zip(row[1:], numeric[1:], strict=True)),
         )
         for row in table.rows
     ]
@@ -100,15 +106,18 @@ def scrolling(content: Markup, name: str) -> Markup:
     return tag("div", content, class_="scroll", role="region", aria_label=name, tabindex="0")
 
 
-def interval(value: float | None, low: float | None, high: float | None) -> Markup:
-    """A figure from 0 to 1 as a dot, with its interval as a line."""
-    if value is None or not 0 <= value <= 1:
+def interval(value: float | None, low: float | None, high: float | None, start: float = 0) -> Markup:
+    """A figure from `start` to 1 as a stroke, with its interval as a band."""
+    if value is None or not start <= value <= 1:
         return Markup("")
+
+    def across(share: float) -> float:
+        return round(100 * (min(max(share, start), 1) - start) / (1 - start), 2)
+
     parts: list[Markup] = [tag("line", x1=0, x2=100, y1=8, y2=8, class_="track")]
     if low is not None and high is not None:
-        ends = {"x1": round(100 * max(low, 0), 2), "x2": round(100 * min(high, 1), 2)}
-        parts.append(tag("line", **ends, y1=8, y2=8, class_="span"))
-    parts.append(tag("circle", cx=round(100 * value, 2), cy=8, r=4, class_="dot"))
+        parts.append(tag("line", x1=across(low), x2=across(high), y1=8, y2=8, class_="span"))
+    parts.append(tag("line", x1=across(value), x2=across(value), y1=3, y2=13, class_="stroke"))
     return tag("svg", *parts, viewBox="-5 0 110 16", class_="interval", aria_hidden="true")
 
 
@@ -160,9 +169,17 @@ def comma_separated(table: Table) -> str:
     return stream.getvalue()
 
 
-def _cell(cell: object, right: bool, bars: bool) -> Markup:
+def first(table: Table) -> float:
+    """Where the bars begin, so that the lowest interval is seen and narrow ones have a width."""
+    cells = [cell for row in table.rows for cell in row if isinstance(cell, Estimate)]
+    ends = [number for cell in cells for number in (cell.value, cell.low) if number is not None]
+    return min(max(0.0, math.floor(10 * min(ends, default=0.0)) / 10), 0.9)
+
+
+def _cell(cell: object, right: bool, start: float | None) -> Markup:
     if isinstance(cell, Estimate):
-        bar = interval(cell.value, cell.low, cell.high) if bars and cell.between else ""
+        bars = start is not None
+        bar = interval(cell.value, cell.low, cell.high, start or 0) if bars and cell.between else ""
         between = tag("small", cell.between) if cell.between else ""
         inside = tag(
             "span", tag("b", cell.number), between, bar, class_="figure barred" if bars else "figure"
@@ -175,7 +192,11 @@ def _cell(cell: object, right: bool, bars: bool) -> Markup:
 
 def _numeric(table: Table, column: int) -> bool:
     cells = [row[column] for row in table.rows if row[column] not in (None, "")]
-    return bool(cells) and column > 0 and all(isinstance(cell, int | float | Estimate) for cell in cells)
+    return bool(cells) and column > 0 and all(map(_is_number, cells))
+
+
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, int | float | Estimate) or bool(_DIGITS.fullmatch(str(cell)))
 
 
 def _bar(cells: Sequence[str]) -> str:

@@ -19,15 +19,15 @@ from monai_brain.files import read_json
 from monai_brain.training.run_folder import JUDGEMENT_FILE, MANIFEST_FILE, METRICS_FILE, PREDICTIONS_FILE
 
 EXPERIMENT_FILE, TABLES_FILE = "experiment.json", "tables.json"
-RUN, FILE = "run", "predictions"
+RUN, FILE, TRANSFER, ROBUSTNESS = "run", "predictions", "transfer", "robustness"
 KINDS = {
     RUN: "training run",
     FILE: "file of predictions",
     "cross-validation": "cross-validation",
     "ablation": "ablation",
     "comparison": "comparison of models",
-    "transfer": "transfer to other data",
-    "robustness": "robustness test",
+    TRANSFER: "transfer to other data",
+    ROBUSTNESS: "robustness test",
 }
 
 
@@ -70,7 +70,7 @@ class Source:
     experiment: Mapping[str, Any] = field(default_factory=dict)
     tables: object = None
     datalist: Mapping[str, Any] | None = None
-    notes: list[str] = field(default_factory=list)  # what the experiment itself says of its figures
+    metrics: Mapping[str, Any] = field(default_factory=dict)  # what the experiment itself measured
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -130,9 +130,12 @@ def read_source(given: str | os.PathLike[str]) -> Source:
     datalist = next((one for one in map(_datalist, lists) if one is not None), None)
     tables = read_json(path / TABLES_FILE) if (path / TABLES_FILE).is_file() else None
     kind = str(experiment.get("kind") or RUN)
-    notes = _object(path / JUDGEMENT_FILE).get("notes")
-    told = [str(note) for note in notes] if isinstance(notes, list) else []
-    return Source(path, kind, predictions, runs, experiment, tables, datalist, told)
+    if kind == ROBUSTNESS:
+        # The images with faults stand in their own curves; the cases are those without one.
+        clean = predictions.subset(predictions.variant == "")
+        predictions = clean if len(clean) else predictions
+    metrics = _object(path / JUDGEMENT_FILE)
+    return Source(path, kind, predictions, runs, experiment, tables, datalist, metrics)
 
 
 def epochs(path: Path) -> list[dict[str, float]]:

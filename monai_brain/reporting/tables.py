@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from monai_brain.reporting import paper
 from monai_brain.reporting.arms import Arm
 from monai_brain.reporting.markup import Markup, joined, tag
-from monai_brain.reporting.sheet import Estimate, Table, number, scrolling
+from monai_brain.reporting.sheet import Estimate, Table, first, number, scrolling
 from monai_brain.reporting.words import percent
 
 Metrics = Mapping[str, Any]
@@ -57,7 +58,8 @@ def overall(arm: Arm) -> Table:
             stated = arm.paper.get(name)
             cells.append("" if stated is None else Estimate(stated, digits=_PAPER_DIGITS))
         rows.append(cells)
-    return Table("overall", "All classes together", header, rows, bars=True)
+    table = Table("overall", "All classes together", header, rows, bars=True)
+    return replace(table, caption=f"All classes together; bars from {first(table):g} to 1")
 
 
 def per_class(arm: Arm, unit: str = "by_case") -> Table:

@@ -66,7 +66,7 @@ const dialog = (() => {
     const row = rows[at];
     name.textContent = data.case[row];
     place.replaceChildren();
-    if (data.pictures[row] !== undefined) picture(data, row);
+    if (data.picture[row] >= 0) picture(data, row);
     facts.replaceChildren(probabilities(data, row), told(read, data, row));
     before.disabled = at === 0;
     after.disabled = at === rows.length - 1;

@@ -27,7 +27,7 @@ const pictures = (() => {
   // What stands in a cell: the image, and the map where it is there and wanted.
   const draw = (data, row, overlay) => {
     const box = document.createElement("span");
-    const uri = data.pictures[row];
+    const uri = data.pictures[data.picture[row]];
     if (uri === undefined) return box;
     box.className = "picture";
     const image = document.createElement("img");

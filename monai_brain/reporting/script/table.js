@@ -12,7 +12,6 @@
     label: (row) => (data.label[row] < 0 ? "" : data.classes[data.label[row]]),
     predicted: (row) => data.classes[data.predicted[row]],
     confidence: (row) => data.probs[row][data.predicted[row]],
-    arm: (row) => `${cell("model", row)} ${cell("variant", row)}`.trim(),
     verdict: (row) => {
       if (data.abstain[row]) return "abstained";
       if (data.label[row] < 0) return "";
