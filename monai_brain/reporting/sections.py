@@ -38,7 +38,7 @@ def all_sections(found: Findings, pictures: Mapping[str, str], evidence: Evidenc
         "model": _model(found),
         "paper": _paper(evidence),
         "claim": claim.html(*claim.checklist(evidence)),
-        "manifest": model_card.facts(model_card.manifest(found.source), "Manifest"),
+        "manifest": _manifest(found),
     }
 
 
@@ -164,6 +164,13 @@ def _data(found: Findings) -> Markup:
 
 def _model(found: Findings) -> Markup:
     return model_card.facts(model_card.model(found.source, found.arm), "Model card")
+
+
+def _manifest(found: Findings) -> Markup:
+    content = model_card.manifest(found.source)
+    if not content:
+        return tag("p", "No manifest stands beside the predictions.")
+    return model_card.facts(content, "Manifest")
 
 
 def _paper(evidence: Evidence) -> Markup:

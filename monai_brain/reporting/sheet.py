@@ -103,7 +103,7 @@ def html(table: Table) -> Markup:
 
 def scrolling(content: Markup, name: str) -> Markup:
     """What may be wider than a phone, in a part of the page that scrolls by itself and by keyboard."""
-    return tag("div", content, class_="scroll", role="region", aria_label=name, tabindex="0")
+    return tag("div", content, class_="scroll", role="region", aria_label=f"Table: {name}", tabindex="0")
 
 
 def interval(value: float | None, low: float | None, high: float | None, start: float = 0) -> Markup:
