@@ -154,5 +154,16 @@ def report(options: argparse.Namespace) -> None:
     """Write the page of a run."""
     from monai_brain.reporting.page import report as write_report
 
-    path = write_report(options.run_folder, options.output, split=options.split, images=options.images)
+    path = write_report(
+        options.run_folder,
+        options.output,
+        split=options.split,
+        images=options.images,
+        most_maps=options.maps,
+        also=[form.strip() for form in options.also.split(",") if form.strip()],
+        device=options.device,
+        draws=options.draws,
+        seed=options.seed,
+        progress=None,
+    )
     print(json.dumps({"schema_version": 1, "path": str(path)}) if options.json else f"The report is {path}")

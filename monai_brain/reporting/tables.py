@@ -2,83 +2,155 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from monai_brain.evaluation.predictions import Predictions
+from monai_brain.reporting import paper
+from monai_brain.reporting.arms import Arm
 from monai_brain.reporting.markup import Markup, joined, tag
-from monai_brain.reporting.plots import interval
+from monai_brain.reporting.sheet import Estimate, Table, first, number, scrolling
 from monai_brain.reporting.words import percent
 
 Metrics = Mapping[str, Any]
 
 OVERALL = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_precision": "precision, macro",
-    "macro_recall": "recall (sensitivity), macro",
-    "macro_specificity": "specificity, macro",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_precision": "Precision, macro",
+    "macro_recall": "Recall (sensitivity), macro",
+    "macro_specificity": "Specificity, macro",
     "macro_f1": "F1, macro",
     "macro_auroc": "AUROC, macro",
-    "macro_average_precision": "average precision, macro",
+    "macro_average_precision": "Average precision, macro",
     "mcc": "Matthews correlation",
-    "kappa": "Cohen's kappa",
+    "kappa": "Cohen\u2019s kappa",
 }
 PER_CLASS = {
-    "precision": "precision",
-    "recall": "recall",
-    "specificity": "specificity",
+    "precision": "Precision",
+    "recall": "Recall",
+    "specificity": "Specificity",
     "f1": "F1",
     "auroc": "AUROC",
-    "average_precision": "average precision",
+    "average_precision": "Avg. precision",
 }
+BESIDE = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auroc")
+_PAPER_DIGITS = 4
 
 
-def table(header: Sequence[object], rows: Iterable[Sequence[object]], **attributes: object) -> Markup:
-    """A table whose first column names the rows."""
-    body = [tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows]
-    head = tag("tr", *(tag("th", cell, scope="col") for cell in header))
-    return tag("div", tag("table", tag("thead", head), tag("tbody", *body), **attributes), class_="scroll")
-
-
-def overall(metrics: Metrics) -> Markup:
-    """The figures of all classes together, by case, by patient and over folds."""
-    units = {"by image": metrics["by_case"]}
+def overall(arm: Arm) -> Table:
+    """The figures of all classes together: by image, by patient, over folds, and the paper's."""
+    metrics = arm.metrics
+    units = {"By image": metrics["by_case"]}
     if metrics["by_patient"] is not None:
-        units["by patient"] = metrics["by_patient"]
+        units["By patient"] = metrics["by_patient"]
     folds = metrics["by_fold"]
-    header = ["figure", *units] + ([f"mean of {len(folds['folds'])} folds (sd)"] if folds else [])
+    header = ["Figure", *units]
+    header += [f"Mean of {len(folds['folds'])} folds (SD)"] if folds else []
+    header += ["Paper"] if arm.paper else []
     rows = []
     for name, words in OVERALL.items():
-        cells: list[object] = [words, *(figure(unit["overall"][name]) for unit in units.values())]
+        cells: list[object] = [words, *(Estimate.of(unit["overall"][name]) for unit in units.values())]
         if folds:
             cells.append(_spread(folds["mean"][name], folds["standard_deviation"][name]))
+        if arm.paper:
+            stated = arm.paper.get(name)
+            cells.append("" if stated is None else Estimate(stated, digits=_PAPER_DIGITS))
         rows.append(cells)
-    return table(header, rows, class_="overall")
+    table = Table("overall", "All classes together", header, rows, bars=True)
+    return replace(table, caption=f"All classes together; bars from {first(table):g} to 1")
 
 
-def per_class(unit: Metrics) -> Markup:
-    """The figures of each class."""
-    rows = [
-        [name, found["cases"], found["predicted"], *(figure(found[key]) for key in PER_CLASS)]
-        for name, found in unit["per_class"].items()
+def per_class(arm: Arm, unit: str = "by_case") -> Table:
+    """The figures of each class, with the paper's recall where it states one."""
+    found = arm.metrics[unit]["per_class"]
+    stated = paper.by_class(arm.bundle, arm.metrics["variant"], tuple(found))
+    names = "images" if unit == "by_case" else "patients"
+    header = [
+        "Class",
+        names.capitalize(),
+        "Named",
+        *PER_CLASS.values(),
+        *(["Recall, paper"] if stated else []),
     ]
-    return table(["class", "cases", "named", *PER_CLASS.values()], rows)
+    rows: list[list[object]] = []
+    for name, figures in found.items():
+        cells: list[object] = [name, figures["cases"], figures["predicted"]]
+        cells += [Estimate.of(figures[key]) for key in PER_CLASS]
+        if stated:
+            recall = stated[name].get("recall")
+            cells.append("" if recall is None else Estimate(recall, digits=_PAPER_DIGITS))
+        rows.append(cells)
+    return Table(f"per_class_{names}", f"Each class against the others, by {names[:-1]}", header, rows)
 
 
-def subgroups(metrics: Metrics) -> Markup:
-    """Accuracy and macro F1 of each value of each column that was measured apart; empty without any."""
-    rows = [
-        [
-            f"{column}: {value}",
-            part["cases"],
-            *(figure(part["overall"][key]) for key in ("accuracy", "macro_f1")),
-        ]
-        for column, values in metrics["subgroups"].items()
+def folds(arm: Arm) -> Table | None:
+    """The figures of each fold; None where there are fewer than two."""
+    spread = arm.metrics["by_fold"]
+    if spread is None:
+        return None
+    columns = ("accuracy", "macro_precision", "macro_recall", "macro_specificity", "macro_f1")
+    repeats = len({fold["repeat"] for fold in spread["folds"]}) > 1
+    rows: list[list[object]] = []
+    for fold in spread["folds"]:
+        name = f"fold {fold['fold']}" + (f", repeat {fold['repeat']}" if repeats else "")
+        rows.append([name, fold["cases"], *(_of(fold[column]) for column in columns)])
+    for words, key in (("mean", "mean"), ("SD", "standard_deviation")):
+        rows.append([words, "", *(_of(spread[key][column]) for column in columns)])
+    if arm.paper:
+        rows.append(["paper, mean", "", *(_stated(arm.paper.get(column)) for column in columns)])
+    header = ["Fold", "Images", *(OVERALL[column] for column in columns)]
+    return Table("folds", "Fold by fold, each by the model that was not trained on it", header, rows)
+
+
+def subgroups(arm: Arm) -> Table | None:
+    """Accuracy and macro F1 of each value of each column that was measured apart; None without any."""
+    rows: list[list[object]] = [
+        [f"{column}: {value}", part["cases"], *(Estimate.of(part["overall"][key]) for key in BESIDE[:3])]
+        for column, values in arm.metrics["subgroups"].items()
         for value, part in values.items()
     ]
-    return table(["subgroup", "images", "accuracy", "F1, macro"], rows) if rows else Markup("")
+    header = ["Subgroup", "Images", *(OVERALL[key] for key in BESIDE[:3])]
+    return Table("subgroups", "Subgroups", header, rows) if rows else None
+
+
+def beside(found: Sequence[Arm]) -> Table:
+    """Every arm on one line, by image, and the paper's accuracy beside it."""
+    stated = any(arm.paper for arm in found)
+    rows: list[list[object]] = []
+    for arm in found:
+        overall_ = arm.metrics["by_case"]["overall"]
+        cells: list[object] = [arm.name, arm.metrics["cases"]["measured"]]
+        cells += [Estimate.of(overall_[key]) for key in BESIDE]
+        if stated:
+            cells.append(_stated(arm.paper.get("accuracy")))
+        rows.append(cells)
+    header = ["Model", "Images", *(OVERALL[key] for key in BESIDE), *(["Accuracy, paper"] if stated else [])]
+    return Table("models", "Models and variants on the same images", header, rows)
+
+
+def differences(compared: Metrics) -> Table:
+    """Every pair: the difference in accuracy with its interval, and the tests' corrected p-values."""
+    rows: list[list[object]] = []
+    for pair in compared["pairs"]:
+        difference = pair["difference"]["accuracy"]
+        cells: list[object] = [
+            f"{pair['second']} minus {pair['first']}",
+            Estimate(_sign(difference["difference"]), _sign(difference["high"]), _sign(difference["low"])),
+            _p(difference.get("p_holm")),
+            _p(pair["mcnemar"].get("p_holm")),
+            _p((pair["mcnemar_by_patient"] or {}).get("p_holm")),
+        ]
+        rows.append(cells)
+    header = [
+        "Pair",
+        "Difference in accuracy",
+        "p, bootstrap",
+        "p, McNemar by image",
+        "p, McNemar by patient",
+    ]
+    return Table("differences", "Differences; p-values corrected over all pairs after Holm", header, rows)
 
 
 def confusion(unit: Metrics, classes: Sequence[str], caption: str) -> Markup:
@@ -93,71 +165,39 @@ def confusion(unit: Metrics, classes: Sequence[str], caption: str) -> Markup:
             kind = "right" if column == index else "wrong"
             cells.append(tag("td", shown, class_=f"share {kind}", style=f"--share:{share:.4f}"))
         rows.append(tag("tr", tag("th", name, scope="row"), *cells))
-    head = tag(
-        "tr", tag("th", "true \\ named", scope="col"), *(tag("th", one, scope="col") for one in classes)
-    )
+    head = tag("tr", tag("th", "True class"), *(tag("th", one, scope="col") for one in classes))
     inside = joined(tag("caption", caption), tag("thead", head), tag("tbody", *rows))
-    return tag("div", tag("table", inside, class_="confusion"), class_="scroll")
+    return scrolling(tag("table", inside, class_="confusion"), f"Confusion matrix, {caption}")
 
 
-def cases(predictions: Predictions, pictures: Mapping[int, str]) -> Markup:
-    """Every row of the predictions, with its picture where there is one; page.js sorts and filters it."""
-    names = ("", "case", "patient", "split", "fold", "true class", "named", "probability", "")
-    kinds = ("", "text", "text", "text", "number", "text", "text", "number", "text")
-    header = [
-        tag("th", tag("button", name, type="button") if name else "", scope="col", data_kind=kind or None)
-        for name, kind in zip(names, kinds, strict=True)
-    ]
-    rows = [_case(predictions, index, pictures.get(index)) for index in range(len(predictions))]
-    return tag(
-        "div",
-        tag("table", tag("thead", tag("tr", *header)), tag("tbody", *rows), id="cases"),
-        class_="scroll",
-    )
+def confusion_table(unit: Metrics, classes: Sequence[str]) -> Table:
+    """The confusion matrix as counts."""
+    counts = unit["confusion_matrix"]["counts"]
+    rows = [[name, *line] for name, line in zip(classes, counts, strict=True)]
+    return Table("confusion", "Confusion matrix; rows are the true class", ["True class", *classes], rows)
 
 
-def facts(content: Mapping[str, Any]) -> Markup:
-    """Names and values, one in a row; what is nested is shown as JSON."""
-    rows = [
-        [key.replace("_", " "), tag("code", value if isinstance(value, str) else json.dumps(value))]
-        for key, value in content.items()
-        if value not in (None, "", [], {})
-    ]
-    return table(["", ""], rows, class_="facts")
-
-
-def figure(found: Metrics) -> Markup:
-    """A figure with its interval, in digits and as a picture; how the interval was made is its title."""
-    value, low, high = found["value"], found["low"], found["high"]
-    digits = "n/a" if value is None else f"{value:.3f}"
-    between = "" if low is None else tag("small", f"{low:.3f} to {high:.3f}")
-    return tag("span", digits, interval(value, low, high), between, title=found["method"], class_="figure")
+def slug(text: str) -> str:
+    """A name of a file or an anchor."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "table"
 
 
 def _spread(mean: float | None, deviation: float | None) -> str:
-    if mean is None:
-        return "n/a"
-    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ({deviation:.3f})"
+    return number(mean) if mean is None or deviation is None else f"{number(mean)} ({number(deviation)})"
 
 
-def _case(predictions: Predictions, index: int, picture: str | None) -> Markup:
-    row = predictions[index]
-    known, right = bool(row.label), row.label == row.predicted
-    verdict = "abstained" if row.abstain else ("" if not known else "right" if right else "wrong")
-    image = tag("img", src=picture, alt="", loading="lazy", width=64, height=64) if picture else ""
-    probability = row.probs[row.predicted]
-    every = ", ".join(f"{name} {value:.3f}" for name, value in row.probs.items())
-    return tag(
-        "tr",
-        tag("td", image),
-        tag("th", row.case, scope="row"),
-        tag("td", row.patient_id),
-        tag("td", row.split),
-        tag("td", "" if row.fold is None else row.fold),
-        tag("td", row.label),
-        tag("td", row.predicted),
-        tag("td", f"{probability:.3f}", title=every, data_value=repr(probability)),
-        tag("td", verdict, class_=verdict or None),
-        data_verdict=verdict or None,
-        data_split=row.split or None,
-    )
+def _of(value: float | None) -> object:
+    return Estimate(value)
+
+
+def _stated(value: float | None) -> object:
+    return "" if value is None else Estimate(value, digits=_PAPER_DIGITS)
+
+
+def _sign(value: float | None) -> float | None:
+    """The difference the other way round: ours is the first minus the second."""
+    return None if value is None else -value
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"

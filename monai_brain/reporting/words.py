@@ -6,15 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 Metrics = Mapping[str, Any]
+SPACE = "\u00a0"  # between a number and its percent sign no line ends
 
 
-def summary(metrics: Metrics, manifest: Metrics) -> list[str]:
-    """Sentences on what the model got right, where it is weakest, and how far its probabilities hold."""
+def summary(metrics: Metrics, manifest: Metrics, stated: Metrics | None = None) -> list[str]:
+    """Sentences on what the model got right, where it is weakest, and how far its probabilities hold.
+
+    Args:
+        metrics: the content of metrics.json.
+        manifest: the run's manifest; empty where there is none.
+        stated: the paper's figures as shares of 1.
+    """
     by_case = metrics["by_case"]
     counts = by_case["confusion_matrix"]["counts"]
     cases, classes = metrics["cases"]["measured"], list(metrics["classes"])
     right = sum(counts[index][index] for index in range(len(classes)))
-    level = f"{metrics['interval']['level']:.0%}"
+    level = f"{100 * metrics['interval']['level']:g}{SPACE}%"
     split = f"{metrics['split']} " if metrics["split"] else ""
     says = [
         f"Of {cases} {split}images the model named the right class for {right}, {_accuracy(by_case, level)}."
@@ -24,6 +31,7 @@ def summary(metrics: Metrics, manifest: Metrics) -> list[str]:
         says.append(
             f"Of {patients['cases']} patients it named the right class for {_accuracy(patients, level)}."
         )
+    says.append(_beside_paper(by_case["overall"]["accuracy"], stated or {}))
     totals = [sum(row) for row in counts]
     often = totals.index(max(totals))
     says.append(
@@ -37,7 +45,7 @@ def summary(metrics: Metrics, manifest: Metrics) -> list[str]:
 
 def percent(share: float | None) -> str:
     """A share as a percentage of one decimal."""
-    return "n/a" if share is None else f"{100 * share:.1f} %"
+    return "n/a" if share is None else f"{100 * share:.1f}{SPACE}%"
 
 
 def _accuracy(unit: Metrics, level: str) -> str:
@@ -47,6 +55,20 @@ def _accuracy(unit: Metrics, level: str) -> str:
     return (
         f"{percent(figure['value'])} ({level} interval {percent(figure['low'])} to {percent(figure['high'])})"
     )
+
+
+def _beside_paper(found: Metrics, stated: Metrics) -> str:
+    claimed = stated.get("accuracy")
+    if claimed is None:
+        return ""
+    points = 100 * (found["value"] - claimed)
+    beside = "above" if points > 0 else "below"
+    where = f"{abs(points):.1f} points {beside} it" if abs(points) >= 0.05 else "the same"
+    if found["low"] is not None:
+        where += ", which the interval " + (
+            "holds" if found["low"] <= claimed <= found["high"] else "does not hold"
+        )
+    return f"The paper states {100 * claimed:.2f}{SPACE}% on its own split; the figure here is {where}."
 
 
 def _classes(per_class: Metrics) -> str:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
 import io
 import json
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -19,80 +15,13 @@ from sklearn.metrics import accuracy_score, confusion_matrix
 
 import monai_brain as mb
 from monai_brain.cli import main
-from monai_brain.errors import DataError, OutputError
+from monai_brain.errors import DataError, OutputError, UnknownNameError
 from monai_brain.evaluation.judge import evaluate
-from monai_brain.evaluation.predictions import Predictions, read, write
+from monai_brain.evaluation.predictions import Predictions, put_together, read, write
 from monai_brain.reporting import page
 from monai_brain.reporting.page import report
 
-CLASSES = ("glioma", "meningioma", "pituitary", "no_tumor")
-VOID = {"meta", "img", "input"}
-NASTY = "<script>alert('\"&')</script>"
-
-
-class Strict(HTMLParser):
-    """The elements of a page: (name, attributes, text inside); each must be closed in its turn."""
-
-    def __init__(self, source):
-        super().__init__()
-        self.open, self.elements = [], []
-        self.feed(source)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, name, attributes):
-        element = [name, dict(attributes), ""]
-        self.elements.append(element)
-        if name not in VOID:
-            self.open.append(element)
-
-    def handle_endtag(self, name):
-        assert self.open.pop()[0] == name
-
-    def handle_data(self, text):
-        for element in self.open:
-            element[2] += text
-
-    def all(self, name, **wanted):
-        return [
-            (attributes, text)
-            for found, attributes, text in self.elements
-            if found == name and all(attributes.get(key) == value for key, value in wanted.items())
-        ]
-
-
-def predictions(count=60, classes=CLASSES, seed=0, **columns):
-    generator = np.random.default_rng(seed)
-    labels = generator.integers(0, len(classes), count)
-    logits = generator.normal(0, 1, (count, len(classes)))
-    logits[np.arange(count), labels] += 1.5
-    given = {
-        "patient_id": [f"p{index // 4}" for index in range(count)],
-        "split": ["test" if index < 40 else "validation" for index in range(count)],
-        "fold": 0,
-        "model": "brain_tumor_resnet34",
-        **columns,
-    }
-    probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    cases = given.pop("case", [f"images/{index:03}.png" for index in range(count)])
-    return Predictions(classes, cases, probs, logits=logits, label=[classes[i] for i in labels], **given)
-
-
-@pytest.fixture
-def run(tmp_path):
-    """A run folder as a training leaves it, but for the model and its configs."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    write(predictions(), folder / "predictions.csv")
-    with (folder / "metrics.csv").open("w", encoding="utf-8", newline="") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(["epoch", "loss", "train_accuracy", "validation_accuracy", "learning_rate"])
-        for epoch in range(1, 7):
-            rows.writerow([epoch, 2 / epoch, 0.5, "nan" if epoch % 2 else 0.6, 1e-3])
-    manifest = {"schema_version": 1, "seed": 7, "packages": {"torch": "2.15"}, "command": ["train", NASTY]}
-    manifest["outcome"] = {"epochs": 6, "best_epoch": 4, "selected_on": "validation accuracy"}
-    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    return folder
+from .conftest import NASTY, VARIANTS, Strict, predicted
 
 
 def made(*arguments, **options):
@@ -101,48 +30,74 @@ def made(*arguments, **options):
 
 
 def test_the_page_needs_nothing_but_itself(run):
-    source, found = made(run)
+    _, found = made(run)
     for _, attributes, _ in found.elements:
-        for key in ("src", "href", "action", "data", "srcset", "poster"):
+        for key in ("src", "action", "data", "srcset", "poster"):
             assert attributes.get(key, "data:").startswith("data:")
+        assert attributes.get("href", "#").startswith("#")
     (style,) = found.all("style")
     assert "url(" not in style[1]
     assert "@import" not in style[1]
     assert not found.all("link")
-    (script,) = found.all("script")
+    script, data = (text for _, text in found.all("script")[::-1])
+    assert json.loads(data)["rows"] == 60
     (policy,) = found.all("meta", **{"http-equiv": "Content-Security-Policy"})
-    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in policy[0]["content"]
     assert policy[0]["content"].startswith("default-src 'none';")
     assert "prefers-color-scheme: dark" in style[1]
-    assert str(run.parent) not in source
+    assert "@media print" in style[1]
 
 
-def test_every_case_stands_in_the_page_with_what_was_said_of_it(run):
+def test_every_anchor_leads_somewhere_and_no_name_stands_twice(run):
     _, found = made(run)
-    given = read(run / "predictions.csv")
-    rows = [text for attributes, text in found.all("th", scope="row") if text.startswith("images/")]
-    assert rows == given.case.tolist()
-    verdicts = [
-        attributes.get("data-verdict") for attributes, _ in found.all("tr") if "data-split" in attributes
-    ]
-    assert verdicts == np.where(given.label == given.predicted, "right", "wrong").tolist()
-    probabilities = [
-        float(attributes["data-value"]) for attributes, _ in found.all("td") if "data-value" in attributes
-    ]
-    assert probabilities == given.probs.max(1).tolist()
+    names = [attributes["id"] for _, attributes, _ in found.elements if "id" in attributes]
+    assert len(names) == len(set(names))
+    targets = {attributes["href"].removeprefix("#") for attributes, _ in found.all("a")}
+    assert {"summary", "results", "curves", "cases", "data", "model", "paper", "claim", "manifest"} <= targets
+    assert targets <= set(names)
+    labels = {name for _, attributes, _ in found.elements if (name := attributes.get("aria-labelledby"))}
+    assert labels <= set(names)
+
+
+def test_every_case_stands_in_the_data_with_what_was_said_of_it(run):
+    _, found = made(run)
+    given, data = read(run / "predictions.csv"), found.data
+    assert data["case"] == given.case.tolist()
+    assert data["label"] == given.label.tolist()
+    assert data["predicted"] == given.predicted.tolist()
+    assert np.array(data["probs"]) == pytest.approx(given.probs, abs=5e-5)
+    assert data["split"] == given.split.tolist()
+    assert data["arm"] == given.model.tolist()
+    wrong = given.label != given.predicted
+    first = data["order"][: wrong.sum()]
+    assert set(first) == set(np.flatnonzero(wrong).tolist())
+    sure = given.probs.max(1)[first]
+    assert (np.diff(sure) <= 0).all()
+    assert sorted(data["order"]) == list(range(60))
+
+
+def test_without_scripts_the_first_cases_stand_in_the_page(run):
+    _, found = made(run)
+    given, data = read(run / "predictions.csv"), found.data
+    names = [text for attributes, text in found.all("th", scope="row") if text.startswith("images/")]
+    assert names == [str(given.case[row]) for row in data["order"][:50]]
 
 
 def test_the_figures_are_those_of_the_test_images(run):
-    _, found = made(run)
+    source, found = made(run)
     test = read(run / "predictions.csv").where(split="test")
-    matrix = [int(text) for _, text in found.all("b")]
-    assert matrix[:16] == confusion_matrix(test.label, test.predicted).ravel().tolist()
-    assert sum(matrix[16:]) == evaluate(test)["by_patient"]["cases"]
+    (matrix,) = [
+        part for part in re.findall(r'<table class="confusion">.*?</table>', source) if "by image" in part
+    ]
+    counts = [int(count) for count in re.findall(r"<b>(\d+)</b>", matrix)]
+    assert counts == confusion_matrix(test.label, test.predicted).ravel().tolist()
     accuracy = accuracy_score(test.label, test.predicted)
-    figures = [text for attributes, text in found.all("span", **{"class": "figure"})]
+    figures = [text for attributes, text in found.all("span", **{"class": "figure barred"})]
     assert figures[0].startswith(f"{accuracy:.3f}")
-    sentences = " ".join(text for _, text in found.all("p"))
+    patients = evaluate(test)["by_patient"]["overall"]["accuracy"]["value"]
+    assert figures[1].startswith(f"{patients:.3f}")
+    sentences = " ".join(text for _, text in found.all("p")).replace("\u00a0", " ")
     right = round(40 * accuracy)
     assert (
         f"Of 40 test images the model named the right class for {right}, {100 * accuracy:.1f} %" in sentences
@@ -152,29 +107,48 @@ def test_the_figures_are_those_of_the_test_images(run):
     )
 
 
+def test_the_papers_figures_stand_beside(run):
+    _, found = made(run)
+    sentences = " ".join(text for _, text in found.all("p")).replace("\u00a0", " ")
+    assert "The paper states 98.82 % on its own split" in sentences
+    heads = [text for _, text in found.all("th", scope="col")]
+    assert "Paper" in heads
+    cells = [text for attributes, text in found.all("span", **{"class": "figure barred"})]
+    assert {"0.9882", "0.9842", "0.9862", "0.9963", "0.9851"} <= set(cells)
+
+
+def test_few_groups_are_warned_of(run):
+    _, found = made(run)
+    notes = [text for _, text in found.all("li")]
+    assert any(note.startswith("Only 10 groups: below 100") for note in notes)
+
+
 def test_curves_are_drawn_from_what_the_run_recorded(run):
     _, found = made(run)
-    lines = [attributes["points"].split() for attributes, _ in found.all("polyline")]
-    bins = [one for one in evaluate(run / "predictions.csv")["calibration"]["reliability"] if one["cases"]]
-    assert [len(line) for line in lines] == [2, len(bins), 6, 6, 3, 6]
-    titles = [text for _, text in found.all("svg", role="img")]
-    assert len(titles) == 4
+    titles = [attributes["aria-label"] for attributes, _ in found.all("svg", role="img")]
+    assert titles == [
+        "ROC curves", "Reliability", "Accuracy with abstention", "Loss", "Accuracy", "Learning rate",
+    ]  # fmt: skip
 
 
-def test_a_run_without_its_model_or_anything_else_still_reports(run, tmp_path):
+def test_a_run_without_its_model_or_anything_else_still_reports(run):
     for name in ("metrics.csv", "manifest.json"):
         (run / name).unlink()
     _, found = made(run)
     assert any("Research use only, not for diagnosis." in text for _, text in found.all("footer"))
-    assert len(found.all("svg", role="img")) == 1
-    alone = tmp_path / "elsewhere" / "mine.csv"
-    alone.parent.mkdir()
-    probs = np.eye(2)[[0, 1, 1, 0]] * 0.8 + 0.1
-    write(Predictions(("a", "b"), list("wxyz"), probs, label=["a", "b", "a", "a"]), alone)
-    source, found = made(alone)
-    assert (alone.parent / "report.html").is_file()
-    assert "named the right class for 3, 75.0 %" in source
-    assert [int(text) for _, text in found.all("b")] == [2, 1, 0, 1]
+    assert len(found.all("svg", role="img")) == 3
+    assert any("No manifest" in text for _, text in found.all("p"))
+
+
+def test_a_foreign_file_reports(tmp_path):
+    alone = tmp_path / "mine.csv"
+    alone.write_text("case,label,prob_a,prob_b\nw,a,0.9,0.1\nx,b,.1,.9\ny,a,.1,.9\nz,a,.9,.1\n", "utf-8")
+    source, found = made(alone, also=("md", "latex", "csv", "svg", "png"))
+    assert (tmp_path / "report.html").is_file()
+    assert "named the right class for 3, 75.0\u00a0%" in source
+    assert found.data["case"] == ["w", "x", "y", "z"]
+    assert any("No patient or group is told" in text for _, text in found.all("li"))
+    assert "File of predictions" in [text for _, text in found.all("p", **{"class": "kicker"})]
 
 
 def test_the_disclaimer_is_the_models_own(run):
@@ -188,7 +162,7 @@ def test_the_disclaimer_is_the_models_own(run):
 
 
 def test_whatever_is_written_in_a_run_stays_text(run):
-    nasty = predictions(
+    nasty = predicted(
         6,
         (NASTY, "b&<i>"),
         case=[f"{NASTY}{index}" for index in range(6)],
@@ -199,15 +173,28 @@ def test_whatever_is_written_in_a_run_stays_text(run):
         meta={"leakage": [NASTY] * 6},
     )
     write(nasty, run / "predictions.csv")
-    source, found = made(run)
-    assert len(found.all("script")) == 1
+    source, found = made(run, also=("svg", "md", "latex", "csv"))
+    assert len(found.all("script")) == 2
     assert "<script>alert" not in source
     assert found.all("title")[0][1] == f"Report on {NASTY}"
-    assert [text for _, text in found.all("th", scope="row") if re.fullmatch(r".*</script>\d", text)] == [
-        f"{NASTY}{index}" for index in range(6)
-    ]
-    assert any(NASTY in text for _, text in found.all("code"))
+    assert found.data["case"] == [f"{NASTY}{index}" for index in range(6)]
+    assert any("alert" in text for _, text in found.all("code"))
     assert not found.all("i", **{"class": None})
+
+
+def test_no_place_and_no_person_is_told(run):
+    given = predicted(
+        source=["a", "b"] * 30, meta={"patient_name": ["Ann", "Bob"] * 30, "plane": ["x", "y"] * 30}
+    )
+    write(given, run / "predictions.csv")
+    report(run, draws=50, also=("md", "csv"))
+    for file in (run / "report.html", run / "report.md", *run.glob("tables/*")):
+        text = file.read_text(encoding="utf-8")
+        assert str(run.parent) not in text
+        assert "secret" not in text
+        assert "Ann" not in text
+    assert "folds.json" in (run / "report.html").read_text(encoding="utf-8")
+    assert "source: a" in (run / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("told", ["predictions", "manifest"])
@@ -215,7 +202,7 @@ def test_leakage_is_marked(told, run):
     _, found = made(run)
     assert not found.all("p", role="alert")
     if told == "predictions":
-        write(predictions(meta={"leakage": ["record-wise"] * 60}), run / "predictions.csv")
+        write(predicted(meta={"leakage": ["record-wise"] * 60}), run / "predictions.csv")
     else:
         manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
         manifest["datalist"] = {"leakage": "record-wise"}
@@ -239,22 +226,23 @@ def pictured(run):
     names = [
         str(images / f"{index:03}.png") if index % 2 else f"images/{index:03}.png" for index in range(60)
     ]
-    write(predictions(image=names), run / "predictions.csv")
+    write(predicted(image=names), run / "predictions.csv")
     return run
 
 
 def test_images_that_can_be_read_stand_inside(pictured):
     source, found = made(pictured)
-    pictures = [attributes["src"] for attributes, _ in found.all("img")]
-    assert len(pictures) == 9
-    kind, _, encoded = pictures[0].partition(",")
-    assert kind == "data:image/jpeg;base64"
-    grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
-    assert grey.shape == (96, 96)
-    assert grey[:20].max() < 20  # the image is twice as wide as high
-    assert abs(int(grey[48, 60]) - 200) < 10
+    data = found.data
+    assert len(data["pictures"]) == 9
+    assert [row for row, place in enumerate(data["picture"]) if place >= 0] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    kind, _, encoded = data["pictures"][data["picture"][0]].partition(",")
+    assert kind == "data:image/webp;base64"
+    grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("L"))
+    assert grey.shape == (256, 256)
+    assert grey[:50].max() < 20  # the image is twice as wide as high
+    assert abs(int(grey[128, 160]) - 200) < 10
     assert str(pictured) not in source
-    assert not made(pictured, images=False)[1].all("img")
+    assert not made(pictured, images=False)[1].data["pictures"]
 
 
 def test_of_too_many_images_the_mistakes_are_shown(pictured, monkeypatch):
@@ -262,13 +250,18 @@ def test_of_too_many_images_the_mistakes_are_shown(pictured, monkeypatch):
     there = [index for index in range(10) if index != 3]
     wrong = [index for index in there if given.label[index] != given.predicted[index]]
     assert 0 < len(wrong) < len(there)
-    monkeypatch.setattr(page, "MOST_PICTURES", len(wrong) + 1)
-    source, _ = made(pictured)
-    body = source.partition('<table id="cases">')[2]
-    shown = [
-        int(re.search(r"images/(\d{3})\.png", row).group(1)) for row in body.split("<tr") if "<img" in row
-    ]
-    assert set(wrong) <= set(shown)
+    monkeypatch.setattr(page, "MOST_PICTURES", len(wrong) + 2)  # 3 is there, and cannot be read
+    data = made(pictured)[1].data
+    assert set(wrong) <= {row for row, place in enumerate(data["picture"]) if place >= 0}
+    assert len(data["pictures"]) <= len(wrong) + 2
+
+
+def test_models_that_answer_one_image_share_its_picture(pictured):
+    given = read(pictured / "predictions.csv")
+    write(put_together([given.replaced(variant=name) for name in ("a", "b")]), pictured / "predictions.csv")
+    data = made(pictured)[1].data
+    assert len(data["pictures"]) == 9
+    assert data["picture"][:60] == data["picture"][60:]
 
 
 def test_the_same_run_gives_the_same_page(pictured, tmp_path):
@@ -276,77 +269,50 @@ def test_the_same_run_gives_the_same_page(pictured, tmp_path):
     assert made(pictured, tmp_path / "two.html")[0] == first
 
 
+def test_an_ablation_shows_every_variant_and_their_differences(ablation):
+    source, found = made(ablation)
+    assert found.all("h1")[0][1] == "Ablation of brain_tumor_resnet34"
+    captions = [text for _, text in found.all("caption")]
+    assert "Models and variants on the same images" in captions
+    rows = [text for attributes, text in found.all("th", scope="row")]
+    assert "resnet34_abc minus resnet34" in rows
+    given = read(ablation / "predictions.csv")
+    for name, stated in zip(VARIANTS, ("0.9771", "0.9833", "0.9882"), strict=True):
+        own = given.where(variant=name, split="test")
+        found_here = f"{(own.label == own.predicted).mean():.3f}"
+        line = re.search(rf'<th scope="row">{name}</th>.*?</tr>', source)[0]
+        assert f"<b>{found_here}</b>" in line
+        assert stated in line
+    assert set(found.data["arm"]) == set(VARIANTS)
+    titles = [attributes["aria-label"] for attributes, _ in found.all("svg", role="img")]
+    assert {"Accuracy of each model", "Training loss", "Validation accuracy"} <= set(titles)
+    assert any("show resnet34_abc" in text for _, text in found.all("p"))  # the bundle's own settings
+
+
 def test_what_cannot_be_reported_is_said(run, tmp_path):
     with pytest.raises(OutputError):
         report(run, run / "manifest.json" / "report.html")
+    with pytest.raises(UnknownNameError, match="latex"):
+        report(run, also=("latx",))
     (run / "metrics.csv").write_text("epoch,loss\n1,much\n", encoding="utf-8")
     with pytest.raises(DataError, match="no table of numbers by epoch"):
         report(run)
     with pytest.raises(DataError, match="does not exist"):
         report(tmp_path / "nowhere")
+    unlabelled = Predictions(("a", "b"), ["x"], [[0.5, 0.5]])
+    write(unlabelled, tmp_path / "unlabelled.csv")
+    with pytest.raises(DataError, match="no labelled"):
+        report(tmp_path / "unlabelled.csv")
 
 
 def test_the_command_writes_the_page(run, tmp_path, capsys):
-    assert main(["report", str(run), "--json"]) == 0
+    assert main(["report", str(run), "--json", "--draws", "50"]) == 0
     assert json.loads(capsys.readouterr().out) == {"schema_version": 1, "path": str(run / "report.html")}
     words = ["report", str(run), "-o", str(tmp_path / "mine.html"), "--split", "validation", "--no-images"]
-    assert main(words) == 0
+    assert main([*words, "--also", "md,csv", "--draws", "50"]) == 0
     assert "Of 20 validation images" in (tmp_path / "mine.html").read_text(encoding="utf-8")
+    assert "Of 20 validation images" in (tmp_path / "mine.md").read_text(encoding="utf-8")
+    assert (tmp_path / "tables" / "overall.csv").is_file()
+    assert main(["report", str(run), "--also", "pdf"]) == 2
     (run / "predictions.csv").unlink()
     assert main(["report", str(run)]) == 3
-
-
-DOCUMENT = """
-const rows = JSON.parse(process.argv[1]).map((cells) => ({
-  cells: cells.map((text) => ({ textContent: text, dataset: {} })), textContent: cells.join(" "),
-  dataset: { verdict: cells[2], split: cells[3] }, hidden: false,
-}));
-const control = () => ({
-  value: "", checked: false, on: {}, addEventListener(name, run) { this.on[name] = run; },
-});
-const head = (kind) => ({
-  dataset: { kind }, sort: null, button: control(), querySelector() { return this.button; },
-  getAttribute() { return this.sort; },
-  setAttribute(_, to) { this.sort = to; },
-  removeAttribute() { this.sort = null; },
-});
-const heads = [head("text"), head("number"), head("text"), head("text")];
-let shown = rows;
-const body = { rows, append(...sorted) { shown = sorted; } };
-const parts = { cases: { tBodies: [body], tHead: { rows: [{ cells: heads }] } },
-  wrong: control(), split: control(), find: control(), count: {} };
-const bar = { hidden: true };
-globalThis.document = { getElementById: (id) => parts[id], querySelector: () => bar };
-const names = () => shown.filter((row) => !row.hidden).map((row) => row.cells[0].textContent).join("");
-const said = [];
-const say = () => said.push(`${names()} ${parts.count.textContent}`);
-const sort = (column) => { heads[column].button.on.click(); say(); };
-const set = (id, values) => { Object.assign(parts[id], values); parts[id].on.input(); say(); };
-"""
-STEPS = """
-say(); sort(1); sort(1); sort(0);
-set("wrong", { checked: true }); set("split", { value: "test" }); set("wrong", { checked: false });
-set("split", { value: "" }); set("find", { value: " C " });
-console.log(JSON.stringify([bar.hidden, ...said]));
-"""
-
-
-def test_the_table_sorts_and_filters():
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
-    rows = [
-        ["b", "0.9", "right", "test"],
-        ["a", "0.10", "wrong", "test"],
-        ["d", "", "wrong", "validation"],
-        ["c", "0.5", "right", "validation"],
-    ]
-    script = DOCUMENT + page._asset("page.js") + STEPS
-    done = subprocess.run(
-        [node, "-e", script, "--", json.dumps(rows)], capture_output=True, text=True, check=False
-    )
-    assert done.stderr == ""
-    assert json.loads(done.stdout) == [
-        False, "badc 4 of 4", "acbd 4 of 4", "bcad 4 of 4", "abcd 4 of 4",
-        "ad 2 of 4", "a 1 of 4", "ab 2 of 4", "abcd 4 of 4", "c 1 of 4",
-    ]  # fmt: skip

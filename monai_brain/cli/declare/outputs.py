@@ -71,8 +71,27 @@ def declare(commands: Any) -> None:
     export.add_argument(
         "--fold", type=int, default=0, metavar="K", help="the fold whose test part that is; default: 0"
     )
-    report = command(commands, "report", "one HTML page about a run", "monai_brain.cli.outputs:report")
-    report.add_argument("run_folder", metavar="RUN", help="a run folder or a predictions file")
-    report.add_argument("-o", "--output", metavar="FILE", help="default: report.html in the run folder")
+    report = command(
+        commands, "report", "one HTML page about a run or an experiment", "monai_brain.cli.outputs:report"
+    )
+    report.add_argument(
+        "run_folder", metavar="RUN", help="a run folder, an experiment's folder or a predictions file"
+    )
+    report.add_argument("-o", "--output", metavar="FILE", help="default: report.html in the folder")
     report.add_argument("--split", metavar="NAME", help="what is measured; default: test where there is one")
     report.add_argument("--no-images", dest="images", action="store_false", help="leave the images out")
+    report.add_argument(
+        "--maps",
+        type=int,
+        metavar="N",
+        default=200,
+        help="Grad-CAM maps at most, failures first; default: 200",
+    )
+    report.add_argument(
+        "--also", metavar="FORMS", default="", help="further forms beside the page: md,svg,png,latex,csv"
+    )
+    report.add_argument(
+        "--device", metavar="NAME", help="for maps: cuda or cpu; default: the GPU if there is one"
+    )
+    report.add_argument("--draws", type=int, metavar="N", default=2000, help="resamples; default: 2000")
+    report.add_argument("--seed", type=int, metavar="N", default=0, help="of the resamples; default: 0")
