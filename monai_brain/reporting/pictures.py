@@ -44,12 +44,12 @@ def pictures(predictions: Predictions, folder: Path, rows: Sequence[int], most: 
         return {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         side = _side(list(present.values()), pool)
-        drawn = pool.map(lambda one: picture(*one, side), present.values())
+        drawn = pool.map(lambda one: picture(one[0], one[1], side), present.values())
         return {name: _uri(one) for name, one in zip(present, drawn, strict=True) if one is not None}
 
 
 def names(predictions: Predictions) -> list[str]:
-    """What each row's picture is called: its image, and the frame where one is chosen; "" without an image."""
+    """What each row's picture is called: its image, and the frame if one is chosen; "" without an image."""
     frames = predictions.meta.get("frame", [None] * len(predictions))
     images = predictions.image.tolist()
     return [numbered(name, frame) if name else "" for name, frame in zip(images, frames, strict=True)]
@@ -86,7 +86,9 @@ def _side(files: Sequence[tuple[Path, object]], pool: ThreadPoolExecutor) -> int
     """The largest side at which all files fit into the budget, judged by some of them."""
     some = files[:: max(1, len(files) // _SAMPLE)]
     for side in SIDES[:-1]:
-        sizes = [len(one) for one in pool.map(lambda one, side=side: picture(*one, side), some) if one]
+        sizes = [
+            len(one) for one in pool.map(lambda one, side=side: picture(one[0], one[1], side), some) if one
+        ]
         if not sizes or sum(sizes) / len(sizes) * len(files) <= BUDGET:
             return side
     return SIDES[-1]
