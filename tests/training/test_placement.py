@@ -42,8 +42,9 @@ def test_a_compiled_network_has_the_same_keys_and_can_be_copied():
 
 
 @pytest.mark.slow
-def test_a_compiled_network_trains(brain_phantoms, tmp_path):
+def test_a_compiled_network_trains(brain_phantoms, tmp_path, monkeypatch):
     """Through a real compiler, where the machine has one."""
+    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)  # a pool of them takes longer to start
     try:
         torch.compile(lambda x: x + 1)(torch.zeros(2))
     except Exception as error:  # noqa: BLE001  no compiler shows in many ways
