@@ -112,7 +112,6 @@ def test_a_fold_that_is_not_there(tiny, folds, refused):
         ("compile=fast", "compile is 'fast', but takes true, false, default, reduce-overhead,"),
         ("device_cache=gpu", "device_cache is 'gpu', but takes auto, true or false."),
         ("accumulate=0", "accumulate is 0, but takes a whole number, 1 or more."),
-        ("resume=1", "resume is 1, but takes true or false."),
     ],
 )
 def test_settings(setting, sentence, tiny, folds, refused):
@@ -177,7 +176,7 @@ def test_metadata_that_are_no_json(tiny, refused):
 
 def test_a_key_that_inference_holds_twice(tiny, refused):
     bundle = tiny_bundle(tiny.parent / "other", weights=True)
-    change(bundle.root, "inference", '"amp": false,', '"amp": false, "amp": true,')
+    change(bundle.root, "inference", '"amp": "auto",', '"amp": "auto", "amp": true,')
     status, line = refused("predict", bundle.root, tiny / "docs")
     assert (status, "inference.json holds the key 'amp' twice" in line) == (USAGE, True), line
 

@@ -164,6 +164,7 @@ class DeviceLoader:
             sampler=self.sampler,
             drop_last=self.drop_last,
             num_workers=self.num_workers,
+            pin_memory=self.device.type == "cuda",
             collate_fn=list_data_collate,
             worker_init_fn=worker_init_fn,
         )

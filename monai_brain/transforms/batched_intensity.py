@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch.nn.functional import conv2d
 
-from monai_brain.transforms.batched_steps import BatchedStep, Draws, chosen, uniform, where
+from monai_brain.transforms.batched_steps import BatchedStep, Draws, changed, chosen, counts, uniform
 
 _SMALL = 1e-7
 Range = tuple[float, float]
@@ -29,7 +29,7 @@ class BatchedShift(BatchedStep):
 
     def apply(self, images: torch.Tensor, draws: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The images, brighter or darker."""
-        return where(images, draws, lambda some, drawn: some + _each(drawn["offset"]))
+        return changed(images, draws, lambda some, drawn: some + _each(drawn["offset"]))
 
 
 class BatchedScale(BatchedStep):
@@ -47,7 +47,7 @@ class BatchedScale(BatchedStep):
 
     def apply(self, images: torch.Tensor, draws: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The images, of more or less contrast."""
-        return where(images, draws, lambda some, drawn: some * (1 + _each(drawn["factor"])))
+        return changed(images, draws, lambda some, drawn: some * (1 + _each(drawn["factor"])))
 
 
 class BatchedGamma(BatchedStep):
@@ -65,7 +65,7 @@ class BatchedGamma(BatchedStep):
 
     def apply(self, images: torch.Tensor, draws: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The images, bent."""
-        return where(images, draws, self._bent)
+        return changed(images, draws, self._bent)
 
     @staticmethod
     def _bent(images: torch.Tensor, draws: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -89,12 +89,12 @@ class BatchedNoise(BatchedStep):
 
     def apply(self, images: torch.Tensor, draws: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The images, noisy; `draws["noise"]` is standard normal, of the images' shape."""
-        return where(images, draws, self._noisy)
+        return changed(images, draws, self._noisy)
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """The images, noisy at random."""
         draws = self.draw(len(images), generator)
-        if images.device.type == "cpu":
+        if counts(images):
             rows = draws["on"].nonzero()[:, 0]
             some = torch.randn((len(rows), *images.shape[1:]), generator=generator, dtype=images.dtype)
             noise = torch.zeros_like(images).index_copy(0, rows, some)
@@ -122,7 +122,7 @@ class BatchedBiasField(BatchedStep):
 
     def apply(self, images: torch.Tensor, draws: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The images, under their fields."""
-        return where(images, draws, self._under_field)
+        return changed(images, draws, self._under_field)
 
     def _under_field(self, images: torch.Tensor, draws: Mapping[str, torch.Tensor]) -> torch.Tensor:
         count, _, height, width = images.shape
@@ -161,7 +161,7 @@ class BatchedBlur(BatchedStep):
 
     def apply(self, images: torch.Tensor, draws: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The images, blurred."""
-        return where(images, draws, self._blurred)
+        return changed(images, draws, self._blurred)
 
     def _blurred(self, images: torch.Tensor, draws: Mapping[str, torch.Tensor]) -> torch.Tensor:
         count, channels, height, width = images.shape

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch.nn.functional import grid_sample
 
-from monai_brain.transforms.batched_steps import BatchedStep, Draws, chosen, uniform, where
+from monai_brain.transforms.batched_steps import BatchedStep, Draws, changed, chosen, uniform
 
 
 class BatchedCropResize(BatchedStep):
@@ -63,7 +63,7 @@ class BatchedFlip(BatchedStep):
 
     def apply(self, images: torch.Tensor, draws: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The images, some mirrored."""
-        return where(images, draws, lambda some, _: some.flip(self.dims))
+        return changed(images, draws, lambda some, _: some.flip(self.dims))
 
 
 class BatchedAffine(BatchedStep):
@@ -103,7 +103,7 @@ class BatchedAffine(BatchedStep):
 
     def apply(self, images: torch.Tensor, draws: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The images, moved."""
-        return where(images, draws, self._moved)
+        return changed(images, draws, self._moved)
 
     def _moved(self, images: torch.Tensor, draws: Mapping[str, torch.Tensor]) -> torch.Tensor:
         axes = []

@@ -11,6 +11,8 @@ import torch
 from monai_brain.errors import ConfigurationError
 
 Draws = dict[str, torch.Tensor]
+# Devices on which it is worth while to count first which images a transform is for.
+COUNTING = frozenset({"cpu"})
 
 
 class NoBatchedVersionError(ConfigurationError):
@@ -50,7 +52,7 @@ def chosen(probability: float, count: int, generator: torch.Generator) -> torch.
     return torch.rand(count, generator=generator, device=generator.device) < probability
 
 
-def where(
+def changed(
     images: torch.Tensor,
     draws: Mapping[str, torch.Tensor],
     change: Callable[[torch.Tensor, Mapping[str, torch.Tensor]], torch.Tensor],
@@ -60,13 +62,18 @@ def where(
     On a CPU only those are worked on. On a GPU all are: it does so sooner than it could say how many.
     """
     on = draws["on"]
-    if images.device.type != "cpu":
+    if not counts(images):
         return torch.where(on[:, None, None, None], change(images, draws), images)
     rows = on.nonzero()[:, 0]
     if not len(rows):
         return images
-    changed = change(images[rows], {name: values[rows] for name, values in draws.items()})
-    return changed if len(rows) == len(images) else images.index_copy(0, rows, changed)
+    some = change(images[rows], {name: values[rows] for name, values in draws.items()})
+    return some if len(rows) == len(images) else images.index_copy(0, rows, some)
+
+
+def counts(images: torch.Tensor) -> bool:
+    """Whether only the images that a transform is for are worked on."""
+    return images.device.type in COUNTING
 
 
 def image_only(transform: Any) -> None:

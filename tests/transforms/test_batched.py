@@ -10,9 +10,11 @@ import torch
 from monai import transforms as mt
 from monai.data.meta_obj import get_track_meta, set_track_meta
 from scipy import stats
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from monai_brain.transforms import batched_intensity as intensity
 from monai_brain.transforms import batched_space as space
+from monai_brain.transforms import batched_steps
 from monai_brain.transforms.batched import batched
 from monai_brain.transforms.batched_steps import NoBatchedVersionError
 from monai_brain.transforms.resize import ResizeSlice, ResizeSliced
@@ -291,6 +293,45 @@ def test_those_numbers_show_a_transform_that_is_missing(without):
         for seed, some in ((1, transforms), (2, fewer))
     )
     assert min(stats.ks_2samp(whole[name], less[name]).pvalue for name in whole) < 1e-3
+
+
+def test_working_on_all_images_as_on_a_gpu_changes_the_same_ones_in_the_same_way(monkeypatch):
+    chain = batched(recipe_chain(40), (1, 40, 40))
+    batch = images(16)
+    some = all_ = batch
+    for step in chain.steps:
+        draws = step.draw(16, generator())
+        if isinstance(step, intensity.BatchedNoise):
+            draws["noise"] = torch.randn(some.shape, generator=generator(1))
+        with monkeypatch.context() as patched:
+            some = step.apply(some, draws)
+            patched.setattr(batched_steps, "COUNTING", frozenset())
+            all_ = step.apply(all_, draws)
+        assert torch.allclose(some, all_, rtol=1e-4, atol=1e-3), type(step).__name__
+
+
+def test_the_distribution_is_the_same_where_all_images_are_worked_on(monkeypatch):
+    chain = batched(recipe_chain(), (1, 16, 16))
+    image = images(1, 1, 16, 16, seed=3).expand(3000, -1, -1, -1).clone()
+    one = measured(chain(image, generator(1)))
+    monkeypatch.setattr(batched_steps, "COUNTING", frozenset())
+    other = measured(chain(image, generator(2)))
+    assert min(stats.ks_2samp(one[name], other[name]).pvalue for name in one) > 1e-3
+
+
+def test_every_step_stays_on_a_gpu():
+    """On tensors that are on a GPU but for their values: one left on the CPU would be refused."""
+    chain = batched(recipe_chain(40), (1, 40, 40))
+    draws = [step.draw(4, generator()) for step in chain.steps]
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        batch = torch.empty(4, 1, 40, 40, device="cuda")
+        for step, drawn in zip(chain.steps, draws, strict=True):
+            there = {name: torch.empty(v.shape, dtype=v.dtype, device="cuda") for name, v in drawn.items()}
+            if isinstance(step, intensity.BatchedNoise):
+                there["noise"] = torch.empty_like(batch)
+            batch = step.apply(batch, there)
+        assert batch.device.type == "cuda"
+        assert batch.shape == (4, 2, 40, 40)
 
 
 @pytest.mark.parametrize(
