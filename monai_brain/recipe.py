@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import copy
 import importlib
+import importlib.util
 import json
 import math
 import numbers
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from monai_brain.bundles import Bundle
-from monai_brain.errors import ConfigurationError, MonaiBrainError, did_you_mean
+from monai_brain.errors import ConfigurationError, MissingExtraError, MonaiBrainError, did_you_mean
 from monai_brain.files import read_json
 
 if TYPE_CHECKING:
@@ -77,7 +78,12 @@ def parsed(bundle: Bundle, name: str) -> ConfigParser:
 
 
 def workflow(
-    bundle: Bundle, recipes: Sequence[str], overrides: Mapping[str, Any], *, kind: str
+    bundle: Bundle,
+    recipes: Sequence[str],
+    overrides: Mapping[str, Any],
+    *,
+    kind: str,
+    tracking: str | None = None,
 ) -> ConfigWorkflow:
     """The MONAI workflow of a bundle's recipe and overlays, not yet initialized.
 
@@ -86,6 +92,7 @@ def workflow(
         recipes: names of files in configs/, or paths; later ones overlay earlier ones.
         overrides: values by MONAI's id (`train#trainer#max_epochs`).
         kind: "train" or "infer", as MONAI calls it.
+        tracking: the address of an MLflow server or database that MONAI's handlers write to.
 
     Raises:
         ConfigurationError: A recipe cannot be read, lacks a key that is overridden, or takes another
@@ -104,11 +111,32 @@ def workflow(
             meta_file=meta,
             logging_file=logging_file if Path(str(logging_file)).is_file() else False,
             workflow_type=kind,
+            tracking=_tracked(tracking) if tracking else None,
         )
     check_keys(found.parser, overrides)
     check_values(found.parser, overrides)
     found.parser.update({"bundle_root": str(bundle.root), **overrides})
     return found
+
+
+def _tracked(address: str) -> dict[str, Any]:
+    """MONAI's settings for MLflow, fitted to recipes that keep a batch together.
+
+    Raises:
+        MissingExtraError: MLflow is not installed.
+    """
+    from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
+
+    if importlib.util.find_spec("mlflow") is None:
+        raise MissingExtraError("mlflow", "tracking")
+    settings: dict[str, Any] = copy.deepcopy(DEFAULT_MLFLOW_SETTINGS)
+    for handler in ("trainer", "validator", "evaluator"):
+        settings["configs"][handler]["_target_"] = "monai.handlers.MLFlowHandler"
+        # What would be stored is the whole of the resolved recipe, which the run folder holds already.
+        settings["configs"][handler].pop("artifacts", None)
+    settings["configs"]["trainer"]["output_transform"] = "$lambda output: output['loss'].item()"
+    settings["configs"]["tracking_uri"] = address
+    return settings
 
 
 def _readable(file: Path, stack: contextlib.ExitStack) -> str:

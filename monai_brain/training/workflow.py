@@ -45,6 +45,7 @@ def train(
     rename: Mapping[str, str] | None = None,
     new_head: bool = False,
     overlays: Sequence[str] = (),
+    tracking: str | None = None,
     **overrides: Any,
 ) -> Path:
     """Train a model on one fold and judge it on the part it never saw; gives the run folder.
@@ -60,6 +61,7 @@ def train(
         rename: the datalist's class names on the left, the model's on the right.
         new_head: train for the datalist's own classes; all weights but the head's are kept.
         overlays: further recipes of the bundle, laid over train.json.
+        tracking: address of an MLflow server or database (sqlite:///mlflow.db) that records the run too.
         overrides: values of the recipe's keys; nested ones as `**{"train#trainer#max_epochs": 5}`.
 
     Raises:
@@ -80,7 +82,7 @@ def train(
         "resume": resume,
         **overrides,
     }
-    workflow = recipe.workflow(bundle, ["train", *overlays], settings, kind="train")
+    workflow = recipe.workflow(bundle, ["train", *overlays], settings, kind="train", tracking=tracking)
     try:
         workflow.initialize()
         workflow.run()

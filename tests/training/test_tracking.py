@@ -17,27 +17,11 @@ from monai_brain.training.workflow import train
 @pytest.mark.slow
 def test_monais_tracking_records_the_training(brain_phantoms, tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
-    from monai.bundle import ConfigWorkflow
-
     pytest.importorskip("alembic", reason="mlflow-skinny alone keeps no database")
-    monkeypatch.chdir(tmp_path)
-    bundle = tiny_bundle(tmp_path / "tiny")
     place = f"sqlite:///{(tmp_path / 'mlflow.db').as_posix()}"
-    workflow = ConfigWorkflow(
-        config_file=str(bundle.config("train")),
-        meta_file=str(bundle.root / "configs" / "metadata.json"),
-        logging_file=False,
-        workflow_type="train",
-        tracking="mlflow",
-        tracking_uri=place,
-        output_dir=str(tmp_path / "eval"),
-        bundle_root=str(bundle.root),
-        datalist=str(brain_phantoms),
-        run_dir=str(tmp_path / "run"),
-    )
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
+    monkeypatch.chdir(tmp_path)
+    model = tiny_bundle(tmp_path / "tiny")
+    train(model, brain_phantoms, 0, run_dir=tmp_path / "run", tracking=place)
     client = mlflow.MlflowClient(tracking_uri=place)
     experiments = [found for found in client.search_experiments() if found.name == "monai_experiment"]
     runs = client.search_runs([experiments[0].experiment_id])

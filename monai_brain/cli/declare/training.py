@@ -35,6 +35,10 @@ def declare(commands: Any) -> None:
         "--recipe", metavar="NAME", action="append", default=[],
         help="lay configs/recipe_NAME.json, or a .json file, over the recipe: strong for the stronger one",
     )  # fmt: skip
+    train.add_argument(
+        "--tracking", metavar="ADDRESS",
+        help="an MLflow server or database that records the run too, for example sqlite:///mlflow.db",
+    )  # fmt: skip
     train.add_argument("--variant", metavar="NAME", help="one of the model's variants")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --run-dir")
     train.add_argument(
