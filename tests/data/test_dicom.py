@@ -32,6 +32,7 @@ from pydicom.uid import (  # noqa: E402
 RNG = np.random.default_rng(0)
 WIDE = RNG.integers(0, 4000, (24, 20)).astype(np.uint16)
 MR, SR = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.88.11"
+PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
 
 def made(pixels=WIDE, **changes) -> Dataset:
@@ -394,6 +395,7 @@ CASES = {
     "jpeg-ls garbage": (lambda save: encapsulated(b"\x07" * 400, JPEGLSLossless), ""),
     "jpeg lossless garbage": (lambda save: encapsulated(b"\x07" * 400, JPEGLosslessSV1), ""),
     "report": (lambda save: made(sop_class=SR, PixelData=None), "Basic Text SR"),
+    "pdf": (lambda save: made(sop_class=PDF, PixelData=None), "Encapsulated PDF"),
     "dicomdir": (lambda save: made(sop_class="1.2.840.10008.1.3.10", PixelData=None), "DICOMDIR"),
     "program": (lambda save: b"MZ" + content(made(), save)[2:], "unsafe"),
     "no preamble": (lambda save: content(made(), save)[132:], "force"),
@@ -484,6 +486,28 @@ def test_a_missing_pydicom_names_the_extra(save):
         [sys.executable, "-c", code, str(path)], env=env, capture_output=True, text=True, check=True
     )
     assert str(MissingExtraError("pydicom", "dicom")) in done.stdout
+
+
+def test_without_a_codec_one_line_names_what_to_install(save):
+    files = [save(encapsulated(b"\xff\xd8" * 200, syntax), f"{number}.dcm")
+             for number, syntax in enumerate((JPEGLosslessSV1, JPEGLSLossless))]  # fmt: skip
+    code = (
+        "import sys\n"
+        "for name in ('itk', 'pylibjpeg', 'libjpeg', 'gdcm', 'jpeg_ls'): sys.modules[name] = None\n"
+        "from monai_brain.data.formats import read_slice\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: read_slice(name)\n"
+        "    except Exception as error: print(error)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, files)], env=env, capture_output=True, text=True, check=True
+    )
+    lossless, jpeg_ls = done.stdout.splitlines()
+    assert lossless.startswith("0.dcm: no codec: JPEG Lossless")
+    assert lossless.endswith("pip install itk, or pylibjpeg pylibjpeg-libjpeg (GPLv3)")
+    assert jpeg_ls.startswith("1.dcm: no codec: JPEG-LS")
+    assert jpeg_ls.endswith("pip install pyjpegls")
 
 
 @pytest.mark.real_data

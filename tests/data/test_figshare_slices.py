@@ -25,7 +25,7 @@ def slices(real_images):
 
 @pytest.mark.parametrize("version", [put, put_5])
 def test_8_bits_give_equal_pixels(slices, tmp_path, version):
-    for image in slices:
+    for image in slices if version is put else slices[::10]:
         read, meta = read_slice(
             version(tmp_path / "a.mat", image=image, mask=None if version is put else image > 9)
         )
@@ -39,7 +39,7 @@ def test_8_bits_give_equal_pixels(slices, tmp_path, version):
 def test_int16_gives_the_same_picture_within_one_grey_level(slices, tmp_path, version):
     """(x * 40 + 300), as scanners store it; a slice that does not fill 0..255 is stretched to do so."""
     worst = 0.0
-    for image in slices:
+    for image in slices if version is put else slices[::10]:
         stored = (image.astype(np.int32) * 40 + 300).astype(np.int16)
         read, meta = read_slice(
             version(tmp_path / "a.mat", image=stored, mask=None if version is put else image > 9)
@@ -48,7 +48,8 @@ def test_int16_gives_the_same_picture_within_one_grey_level(slices, tmp_path, ve
         np.testing.assert_array_equal(read, stored)
         low, high = int(image.min()), int(image.max())
         expected = (image.astype(float) - low) * 255 / (high - low)
-        worst = max(worst, float(np.abs(np.asarray(ToGrey255()(read[None]))[0] - expected).max()))
+        grey = np.asarray(ToGrey255()(read[None]))[0]
+        worst = max(worst, float(np.abs(grey - expected).max()))
         if (low, high) == (0, 255):
-            assert np.abs(np.asarray(ToGrey255()(read[None]))[0] - image).max() <= 1
+            assert np.abs(grey - image).max() <= 1
     assert worst <= 1
