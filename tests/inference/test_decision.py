@@ -103,3 +103,25 @@ def test_a_fit_at_its_bound_changes_nothing(tiny_run, tmp_path):
     metadata["monai_brain"]["decision"] = {"temperature": {"value": 0.05, "at_bound": True}}
     write_json(copy / "configs" / "metadata.json", metadata)
     assert decision.of(Bundle.at(copy)) == decision.Decision()
+
+
+def test_monais_own_command_decides_as_predict_does(tiny_run, tmp_path):
+    from monai_brain import recipe
+
+    bundle = Bundle.at(tiny_run)
+    facts = {"temperature": {"value": 3.0}, "threshold": {"class_name": "glioma", "value": 0.25}}
+    write_json(
+        tiny_run / "configs" / "metadata.json",
+        {**bundle.metadata, "monai_brain": {**bundle.facts, "decision": facts}},
+    )
+    places = {"dataset_dir": str(tiny_run.parent / "images"), "output_dir": str(tmp_path)}
+    workflow = recipe.workflow(Bundle.at(tiny_run), ["inference"], places, kind="infer")
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    theirs = predictions.read(tmp_path / "predictions.csv")
+    ours = predict(tiny_run, tiny_run.parent / "images").predictions
+    order = np.argsort(theirs.case), np.argsort(ours.case)
+    np.testing.assert_allclose(theirs.probs[order[0]], ours.probs[order[1]], atol=1e-5)
+    assert set(theirs.rule) == {"threshold"}
+    assert (theirs.column("predicted")[order[0]] == ours.column("predicted")[order[1]]).all()
