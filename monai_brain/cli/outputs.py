@@ -6,8 +6,10 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from monai_brain import registry
+from monai_brain.errors import ConfigurationError
 
 SOME_FAILED = 3
 
@@ -44,6 +46,7 @@ def explain(options: argparse.Namespace) -> int:
 def export(options: argparse.Namespace) -> None:
     """Write a model in another form, and say what was written."""
     from monai_brain.files import sha256
+    from monai_brain.inference import fidelity
     from monai_brain.inference.export import export as export_model
 
     path = export_model(
@@ -54,13 +57,38 @@ def export(options: argparse.Namespace) -> None:
         variant=options.variant,
         calibration=options.calibration,
     )
+    found = _told_apart(options, path)
     size = sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
     if options.json:
         digest = sha256(path) if path.is_file() else None
         written = {"path": str(path), "format": options.format, "bytes": size, "sha256": digest}
-        print(json.dumps({"schema_version": 1, **written}))
+        told = {} if found is None else {"fidelity": found}
+        print(json.dumps({"schema_version": 1, **written, **told}))
     else:
         print(f"{path}  {options.format}, {size / 1e6:.1f} MB. {registry.bundle(options.model).disclaimer}")
+        if found is not None:
+            print(fidelity.summary(found))
+
+
+def _told_apart(options: argparse.Namespace, path: Path) -> dict[str, Any] | None:
+    """How the 8-bit network's answers differ from the network's; other forms are held against it exactly."""
+    from monai_brain.inference import fidelity
+    from monai_brain.inference.predict import Predictor
+
+    if options.format != "int8" and not options.datalist:
+        return None
+    if options.format not in ("int8", "onnx"):
+        raise ConfigurationError(
+            f"--datalist measures what onnx and int8 cost; the format is {options.format}."
+        )
+    if options.variant or options.weights == "random":
+        if options.datalist:
+            raise ConfigurationError("--datalist measures a model's own network: leave --variant out.")
+        return None  # what was never trained has no accuracy to lose
+    predictor = Predictor(options.model, options.weights, "cpu")
+    return fidelity.fidelity(
+        path, predictor, options.calibration, datalist=options.datalist, fold=options.fold
+    )
 
 
 def report(options: argparse.Namespace) -> None:

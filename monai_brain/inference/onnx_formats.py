@@ -51,7 +51,7 @@ def to_onnx(job: Exportable, path: Path) -> Run:
     onnx.helper.set_model_props(model, {"model": job.bundle.name, **about, **job.embedded})
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, str(path))
-    return _runner(path)
+    return runner(path)
 
 
 def to_int8(job: Exportable, path: Path) -> None:
@@ -91,7 +91,7 @@ def to_int8(job: Exportable, path: Path) -> None:
     )
     plain.unlink()
     prepared.unlink()
-    run = _runner(path)
+    run = runner(path)
     for count in BATCHES:
         given = run(job.images(count))
         if given.shape != (count, len(job.bundle.labels)) or not bool(torch.isfinite(given).all()):
@@ -128,7 +128,8 @@ def _name_batch(model: Any) -> None:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
 
 
-def _runner(path: Path) -> Run:
+def runner(path: Path) -> Run:
+    """A function that runs a written file on images (B, C, H, W)."""
     session = _package("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     def run(images: torch.Tensor) -> torch.Tensor:

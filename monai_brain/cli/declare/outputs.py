@@ -32,6 +32,12 @@ def declare(commands: Any) -> None:
     export.add_argument("--weights", metavar="FILE|RUN", help="instead of the model's own weights")
     export.add_argument("--variant", metavar="NAME", help="one of the model's variants")
     export.add_argument("--calibration", nargs="+", metavar="INPUT", help="images that int8 is measured on")
+    export.add_argument(
+        "--datalist", metavar="FILE", help="labelled images on which int8's loss of accuracy is measured"
+    )
+    export.add_argument(
+        "--fold", type=int, default=0, metavar="K", help="the fold whose test part that is; default: 0"
+    )
     report = command(
         commands, "report", "one HTML page about a run or an experiment", "monai_brain.cli.outputs:report"
     )
