@@ -60,10 +60,9 @@ def markdown(found: Findings, evidence: Evidence) -> str:
     metrics = found.arm.metrics
     content, items = claim.checklist(evidence)
     notes = [*metrics["notes"], *found.remarks]
-    name = " ".join(part for part in (metrics["model"] or "a classifier", metrics["variant"]) if part)
     card = model_card.model(found.source, found.arm)
     parts = [
-        f"# Report on {name}",
+        f"# {found.title}",
         f"**{found.source.disclaimer(str(metrics['model']))}**",
         "## Summary",
         *words.summary(metrics, found.source.manifest, found.arm.paper),

@@ -168,7 +168,7 @@ def _controls(predictions: Predictions, maps: Maps) -> Markup:
     if maps.found:
         switch = tag("input", type="checkbox", id="overlay", role="switch")
         made.append(tag("label", switch, " Grad-CAM", class_="tick switch"))
-    made += [tag("button", "reset", type="button", id="reset"), tag("output", "", id="count")]
+    made += [tag("button", "reset", type="button", id="clear"), tag("output", "", id="count")]
     return tag("form", *made, class_="controls", hidden=True, aria_label="Choose cases")
 
 

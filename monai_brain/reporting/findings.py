@@ -11,7 +11,7 @@ from monai_brain.reporting.arms import Arm, arms, compared, headline
 from monai_brain.reporting.drawing import Drawing
 from monai_brain.reporting.recorded import noted, recorded
 from monai_brain.reporting.sheet import Estimate, Table
-from monai_brain.reporting.source import Source
+from monai_brain.reporting.source import FILE, KINDS, RUN, Source
 
 _OVERALL_ACCURACY = "accuracy"
 
@@ -26,6 +26,17 @@ class Findings:
     tables: list[Table] = field(default_factory=list)
     drawings: list[Drawing] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """What the report is about, in a few words."""
+        metrics, kind = self.arm.metrics, self.source.kind
+        if kind in (RUN, FILE) or kind not in KINDS:
+            name = " ".join(part for part in (metrics["model"] or "a classifier", metrics["variant"]) if part)
+            return f"Report on {name}"
+        models = list(dict.fromkeys(str(arm.metrics["model"]) for arm in self.arms))
+        names = f"{models[0]} and {len(models) - 1} more" if len(models) > 2 else " and ".join(models)
+        return f"{KINDS[kind].partition(' ')[0].capitalize()} of {names}"
 
 
 def find(source: Source, split: str | None, draws: int, seed: int) -> Findings:

@@ -23,7 +23,7 @@ from monai_brain.reporting.findings import Findings, find
 from monai_brain.reporting.heat import Maps, maps
 from monai_brain.reporting.markup import Markup, joined, tag, text
 from monai_brain.reporting.pictures import names, pictures
-from monai_brain.reporting.source import FILE, KINDS, RUN, read_source
+from monai_brain.reporting.source import KINDS, read_source
 
 MOST_PICTURES = 1000
 MOST_MAPS = 200
@@ -88,23 +88,12 @@ def report(
     return target
 
 
-def title(found: Findings) -> str:
-    """What the report is about, in a few words."""
-    metrics, kind = found.arm.metrics, found.source.kind
-    if kind in (RUN, FILE) or kind not in KINDS:
-        name = " ".join(part for part in (metrics["model"] or "a classifier", metrics["variant"]) if part)
-        return f"Report on {name}"
-    models = list(dict.fromkeys(str(arm.metrics["model"]) for arm in found.arms))
-    names = f"{models[0]} and {len(models) - 1} more" if len(models) > 2 else " and ".join(models)
-    return f"{KINDS[kind].partition(' ')[0].capitalize()} of {names}"
-
-
 def _page(found: Findings, shown: Mapping[str, str], evidence: Evidence) -> str:
     made = sections.all_sections(found, shown, evidence)
     script = "".join(_asset("script", name) for name in SCRIPTS)
     hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     content = {
-        "title": text(title(found)),
+        "title": text(found.title),
         "policy": f"{_POLICY} 'sha256-{hashed}'",
         "style": "".join(_asset("style", name) for name in STYLES),
         "script": script,

@@ -14,6 +14,7 @@ _NAMES = ("name", "title", "table")
 _CAPTIONS = ("caption", "what", "says", "description")
 _HEADERS = ("columns", "header")
 _NAMED_ALREADY = ("model", "variant", "fold")
+_SPELLED = {"auroc": "AUROC", "mcc": "MCC", "f1": "F1", "mcnemar": "McNemar", "flops": "FLOPs"}
 _ASIDE = ("paper", "repeat", "leakage")  # shown with the figures, or by a mark of its own
 
 
@@ -142,5 +143,5 @@ def _at(row: Sequence[object], place: int) -> object:
 
 
 def _words(key: str) -> str:
-    words = key.replace("_", " ")
-    return words[:1].upper() + words[1:]
+    words = " ".join(_SPELLED.get(word, word) for word in key.replace("_", " ").split(" "))
+    return words if words.startswith("p, ") else words[:1].upper() + words[1:]

@@ -79,7 +79,7 @@ def plain(cell: object) -> str:
 def html(table: Table) -> Markup:
     """The table as HTML, numbers aligned on their decimals."""
     numeric = [_numeric(table, column) for column in range(len(table.header))]
-    start = first(table) if table.bars else None
+    start = bars_from(table) if table.bars else None
     head = [
         tag("th", name, scope="col", class_="num" if right else None)
         for name, right in zip(table.header, numeric, strict=True)
@@ -169,7 +169,7 @@ def comma_separated(table: Table) -> str:
     return stream.getvalue()
 
 
-def first(table: Table) -> float:
+def bars_from(table: Table) -> float:
     """Where the bars begin, so that the lowest interval is seen and narrow ones have a width."""
     cells = [cell for row in table.rows for cell in row if isinstance(cell, Estimate)]
     ends = [number for cell in cells for number in (cell.value, cell.low) if number is not None]

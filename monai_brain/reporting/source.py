@@ -86,6 +86,9 @@ class Source:
     @property
     def leakage(self) -> str | None:
         """The mark of data that were not split by patient, as the run or the experiment states it."""
+        if "leakage" in self.experiment:
+            mark = self.experiment["leakage"]
+            return str(mark) if mark else None
         stated = [self.experiment, *(run.manifest for run in self.runs), self.manifest]
         for content in stated:
             told = content.get("datalist")
@@ -124,6 +127,9 @@ def read_source(given: str | os.PathLike[str]) -> Source:
         own = Run(path.name, path)
         return Source(path, RUN, predictions, [own], datalist=_datalist(own.recipe))
     jobs = [job for job in experiment.get("jobs") or [] if isinstance(job, dict)]
+    # What is split by another scheme stands in a folder of its own within, with a page of its own.
+    beside = tuple(f"{name}/" for name in experiment.get("beside") or [])
+    jobs = [job for job in jobs if not (beside and str(job.get("run")).startswith(beside))]
     runs = [run for run in (_job(path, job) for job in jobs if job.get("run")) if run.folder.is_dir()]
     lists = [run.recipe for run in runs if run.recipe][:1]
     lists += [{"datalist": str(path / str(job["datalist"]))} for job in jobs if job.get("datalist")][:1]

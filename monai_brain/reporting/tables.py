@@ -10,7 +10,7 @@ from typing import Any
 from monai_brain.reporting import paper
 from monai_brain.reporting.arms import Arm
 from monai_brain.reporting.markup import Markup, joined, tag
-from monai_brain.reporting.sheet import Estimate, Table, first, number, scrolling
+from monai_brain.reporting.sheet import Estimate, Table, bars_from, number, scrolling
 from monai_brain.reporting.words import percent
 
 Metrics = Mapping[str, Any]
@@ -59,7 +59,7 @@ def overall(arm: Arm) -> Table:
             cells.append("" if stated is None else Estimate(stated, digits=_PAPER_DIGITS))
         rows.append(cells)
     table = Table("overall", "All classes together", header, rows, bars=True)
-    return replace(table, caption=f"All classes together; bars from {first(table):g} to 1")
+    return replace(table, caption=f"All classes together; bars from {bars_from(table):g} to 1")
 
 
 def per_class(arm: Arm, unit: str = "by_case") -> Table:

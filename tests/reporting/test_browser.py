@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +38,14 @@ def opened(browser):
     """A function that opens a page in a window of its own, and afterwards what the window complained of."""
     windows, complaints = [], []
 
-    def open_(path: Path, size=DESK, **options):
+    def open_(path: Path, size=DESK, until="load", **options):
         window = browser.new_context(viewport=size, **options)
         windows.append(window)
         page = window.new_page()
         page.on("console", lambda said: complaints.append(f"console: {said.text}"))
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("request", lambda asked: complaints.append(asked.url) if not local(asked.url, path) else None)
-        page.goto(path.as_uri())
+        page.goto(path.as_uri(), wait_until=until)
         return page
 
     yield open_
@@ -106,7 +105,7 @@ def test_filters_by_mouse(made, opened):
     assert set(column(page, "split")) == {"test"}
     page.locator("#from").fill("0.6")
     assert min(map(float, column(page, "confidence"))) >= 0.6
-    page.locator("#reset").click()
+    page.locator("#clear").click()
     page.locator("#find").fill("P7 ")
     assert [f"images/{row:03}.png" for row in range(28, 32)] == sorted(
         name for name, patient in zip(shown(page), column(page, "patient_id"), strict=True) if patient == "p7"
@@ -235,13 +234,14 @@ def test_a_large_page_is_small_and_soon_usable(cases, images, tmp_path, opened, 
     write(predicted(cases, image=names), tmp_path / "predictions.csv")
     path = report(tmp_path, draws=50)
     assert path.stat().st_size < 15e6
-    began = time.monotonic()
-    page = opened(path)
+    page = opened(path, until="commit")
+    watch = page.context.new_cdp_session(page)
+    watch.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.locator("#wrong").check()
-    page.wait_for_function("document.getElementById('count').textContent.length > 0")
     assert set(column(page, "verdict")) == {"wrong"}
     page.locator("#case-table th[data-key=confidence] button").click()
-    usable = time.monotonic() - began
-    record_property("seconds", usable)
+    assert column(page, "confidence") == sorted(column(page, "confidence"))
+    told = {one["name"]: one["value"] for one in watch.send("Performance.getMetrics")["metrics"]}
     record_property("bytes", path.stat().st_size)
-    assert usable < 6, usable  # under 3 s on a quiet machine; the margin is for a busy one
+    record_property("seconds", told["ThreadTime"])
+    assert 0 < told["ThreadTime"] < 3  # the page's own time, whatever else the machine does meanwhile

@@ -103,6 +103,21 @@ def test_a_cross_validation_is_told_fold_by_fold(tmp_path):
     assert any("folds 0 to 2, pooled" in text for _, text in found.all("small"))
 
 
+def test_another_split_within_does_not_mark_this_one(tmp_path):
+    write(predicted(40, split="test"), tmp_path / "predictions.csv")
+    jobs = [{"name": name, "run": f"{name}runs/fold_0", "fold": 0} for name in ("", "kfold/")]
+    for job in jobs:
+        recorded_epochs(tmp_path / job["run"])
+        told(
+            tmp_path / job["run"] / "manifest.json",
+            datalist={"leakage": "record-wise" if job["name"] else None},
+        )
+    told(tmp_path / "experiment.json", kind="cross-validation", leakage=None, beside=["kfold"], jobs=jobs)
+    source = read_source(tmp_path)
+    assert [run.folder for run in source.runs] == [tmp_path / "runs" / "fold_0"]
+    assert source.leakage is None
+
+
 def test_a_robustness_test_shows_its_curves_and_the_clean_cases(tmp_path):
     clean = predicted(40, split="test")
     faulty = clean.replaced(variant="blur:5", meta={"fault": ["blur"] * 40, "severity": ["5"] * 40})

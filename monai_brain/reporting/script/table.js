@@ -119,7 +119,7 @@
   const form = document.querySelector(".controls");
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", (event) => (event.target.id === "overlay" ? show() : choose()));
-  control("reset").addEventListener("click", () => {
+  control("clear").addEventListener("click", () => {
     form.reset();
     heads.forEach((head) => head.removeAttribute("aria-sort"));
     choose();
