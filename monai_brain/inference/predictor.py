@@ -68,7 +68,7 @@ class Predictor:
         parser = recipe.parsed(self.bundle, "inference")
         self.reading = _reading(parser)
         self.preprocess = parser.get_parsed_content("preprocessing")
-        self.amp = bool(parser.get_parsed_content("amp"))
+        self.amp = parser.get_parsed_content("amp")
         self.batch_size = int(parser.get_parsed_content("batch_size"))
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.network = parser.get_parsed_content("network_def").eval().to(self.device)
