@@ -28,7 +28,7 @@ from typing import Any
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 for threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[threads] = "1"
+    os.environ[threads] = "1"  # and no torch.set_num_threads: after a fork it fails now and then
 
 # Of ten kills each, how many hit which model with how many workers.
 PLAN = {
@@ -213,9 +213,6 @@ def main() -> int:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
 
-    import torch
-
-    torch.set_num_threads(1)
     import monai.bundle
     import monai.engines
     import monai.handlers  # noqa: F401  all imported once, before the forks
