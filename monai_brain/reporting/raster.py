@@ -13,6 +13,8 @@ from monai_brain.reporting.drawing import PALETTE, Box, Dot, Drawing, Label, Lin
 SCALE = 3  # pixels for each unit: about 300 dots an inch at the width of a column
 _SMOOTH = 2  # drawn larger by this, then made smaller
 _TOP, _BOTTOM = 26, 22
+# Signs that Pillow's own font lacks.
+_WRITTEN = str.maketrans({"\u2212": "-", "\u2013": "-", "\u00a0": " "})
 
 
 def png(drawing: Drawing) -> bytes:
@@ -74,17 +76,18 @@ class _Pen:
             self.pen.ellipse(box, fill=_mixed(mark.colour, mark.opacity))
 
     def label(self, mark: Label) -> None:
+        text = mark.text.translate(_WRITTEN)
         font: Any = ImageFont.load_default(mark.size * self.factor)
         x, y = self.at(mark.x, mark.y)
         bold = self.factor * 0.25 if mark.bold else 0
         if not mark.upright:
             anchor = {"start": "ls", "middle": "ms", "end": "rs"}[mark.anchor]
             colour = PALETTE[mark.colour]
-            self.pen.text((x, y), mark.text, colour, font, anchor, stroke_width=bold, stroke_fill=colour)
+            self.pen.text((x, y), text, colour, font, anchor, stroke_width=bold, stroke_fill=colour)
             return
-        width, height = round(font.getlength(mark.text)) + 4, round(mark.size * self.factor * 1.4)
+        width, height = round(font.getlength(text)) + 4, round(mark.size * self.factor * 1.4)
         strip = Image.new("L", (width, height), 0)
-        ImageDraw.Draw(strip).text((2, mark.size * self.factor), mark.text, 255, font, "ls")
+        ImageDraw.Draw(strip).text((2, mark.size * self.factor), text, 255, font, "ls")
         turned = strip.rotate(90, expand=True)
         shift = {"start": width, "middle": width // 2, "end": 0}[mark.anchor]
         place = (round(x - mark.size * self.factor), round(y - shift))

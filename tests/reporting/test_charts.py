@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from monai_brain.evaluation.predictions import Predictions
 from monai_brain.reporting import charts, curves
 from monai_brain.reporting.axes import HEIGHT, WIDTH, Axes, steps
-from monai_brain.reporting.drawing import Dot, Line, svg
+from monai_brain.reporting.drawing import Dot, Drawing, Label, Line, svg
 from monai_brain.reporting.raster import SCALE, png
 from monai_brain.reporting.sheet import Estimate
 
@@ -158,3 +158,10 @@ def test_a_figure_stands_alone_as_svg_and_png(drawing):
     assert max(colours)[1] == (255, 255, 255)
     assert len(colours) > 50
     assert set(re.findall(r'font-size="(\d+)"', alone)) <= {"11", "12", "14"}
+
+
+def test_no_sign_is_lost_in_a_png():
+    def written(text):
+        return png(Drawing("a", "A", 80, 20, [Label(2, 12, text), Label(70, 18, text, upright=True)]))
+
+    assert written("1 \u2212 x") == written("1 - x") != written("1 \u2588 x")
