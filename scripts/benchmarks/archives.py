@@ -16,11 +16,11 @@ import torch
 from benchmarks.harness import Contest, Way, benchmark
 from benchmarks.images import slices
 
-FILES, SIZE, BATCH = 96, 224, 32
+FILES, SIZE, BATCH = 32, 224, 8
 MODEL = "brain_tumor_resnet34"
 
 
-@benchmark("predict", "96 JPEG files of 512 pixels answered onto disk by the improved ResNet34; per file")
+@benchmark("predict", "32 JPEG files of 512 pixels answered onto disk by the improved ResNet34; per file")
 def predict() -> Iterator[Contest]:
     from monai_brain import registry
     from monai_brain.inference import archive
