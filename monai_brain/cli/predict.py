@@ -8,6 +8,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -33,6 +34,8 @@ def predict(options: argparse.Namespace) -> int:
     dicom.check(options, bundle)
     if options.watch:
         return watch(options)
+    if options.listen:
+        raise ConfigurationError("--listen fills the folder of --watch. Name one, or use: monai-brain listen")
     if not options.inputs and not options.lists:
         raise ConfigurationError(
             "Nothing to predict. Name files, folders, globs or zips, or a list by --list."
@@ -82,6 +85,8 @@ def watch(options: argparse.Namespace) -> int:
         raise ConfigurationError("--watch takes its inputs from the folder. Name no others.")
     predictor = Predictor(options.model, options.weights, options.device)
     folder = Path(options.output or Path("runs") / "predict" / predictor.bundle.name)
+    if options.listen:
+        Path(options.watch).mkdir(parents=True, exist_ok=True)  # the receiver fills it
     watching = Watch(
         predictor,
         Path(options.watch),
@@ -91,9 +96,25 @@ def watch(options: argparse.Namespace) -> int:
         choose=options.choose_series or options.explain_selection,
         say=lambda text: print(text, flush=True),
     )
-    print(f"Watching {options.watch}, results in {folder}. {predictor.bundle.disclaimer}", flush=True)
-    watching.forever(options.poll)
+    with _receiver(options):
+        print(f"Watching {options.watch}, results in {folder}. {predictor.bundle.disclaimer}", flush=True)
+        watching.forever(options.poll)
     return 0
+
+
+@contextlib.contextmanager
+def _receiver(options: argparse.Namespace) -> Iterator[None]:
+    """A receiver that fills the watched folder, where one is asked for."""
+    if not options.listen:
+        yield
+        return
+    from monai_brain.dicom_out.listen import Receiver
+
+    tell = partial(print, file=sys.stderr, flush=True)
+    with Receiver(options.listen, Path(options.watch), options.known, tell=tell, by_study=True) as receiver:
+        where = f"{receiver.title}@{receiver.host}:{receiver.port}"
+        print(f"Listening at {where} for {', '.join(receiver.known)}", flush=True)
+        yield
 
 
 def _selection(options: argparse.Namespace, bundle: Bundle, inputs: list[str]) -> Selection | None:

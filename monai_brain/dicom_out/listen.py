@@ -46,8 +46,17 @@ class Receiver:
         known: Sequence[str],
         limits: Limits | None = None,
         tell: Callable[[str], None] | None = None,
+        by_study: bool = False,
     ) -> None:
         """Prepare to listen at "AET@host:port" for the AE titles in `known`.
+
+        Args:
+            address: Where.
+            folder: Where the files go.
+            known: Who may send.
+            limits: How much is taken.
+            tell: Hears of each refusal.
+            by_study: Give each study a folder of its own, as watching expects it.
 
         Raises:
             ConfigurationError: The address is none, or no title is known.
@@ -56,7 +65,7 @@ class Receiver:
         self.title, self.host, self.port = _address(address)
         if not known:
             raise ConfigurationError("Nobody may send. Name the AE titles that may, by --from AET.")
-        self.folder, self.limits = folder, limits or Limits()
+        self.folder, self.limits, self.by_study = folder, limits or Limits(), by_study
         self.known = [ae_title(title) for title in known]
         self.received = self.refused = 0
         self._tell, self._lock = tell or log.info, threading.Lock()
@@ -79,8 +88,9 @@ class Receiver:
         from pynetdicom import evt
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        sweep(self.folder)
-        self._used = sum(file.stat().st_size for file in self.folder.glob("*.dcm"))
+        for place in (self.folder, *(path for path in self.folder.iterdir() if path.is_dir())):
+            sweep(place)
+        self._used = sum(file.stat().st_size for file in self.folder.rglob("*.dcm"))
         handlers = [
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_DATA_RECV, self._count),
@@ -108,7 +118,9 @@ class Receiver:
             try:
                 with silenced():
                     data, instance = event.encoded_dataset(), str(event.request.AffectedSOPInstanceUID)
-                status, why = self._keep(data, pseudonym("instance", instance, own_key()))
+                    study = str(event.dataset.get("StudyInstanceUID") or "") if self.by_study else ""
+                place = self.folder / pseudonym("study", study, own_key()) if self.by_study else self.folder
+                status, why = self._keep(data, place / f"{pseudonym('instance', instance, own_key())}.dcm")
             except OutputError:
                 status, why = NO_ROOM, "the folder cannot be written"
             except Exception as error:  # noqa: BLE001  a sender may send anything
@@ -120,8 +132,7 @@ class Receiver:
                 self._tell(f"refused an object: {why}")
         return status
 
-    def _keep(self, data: bytes, name: str) -> tuple[int, str]:
-        path = self.folder / f"{name}.dcm"
+    def _keep(self, data: bytes, path: Path) -> tuple[int, str]:
         if len(data) > self.limits.item:
             return NO_ROOM, f"it is larger than {self.limits.item // MEGABYTE} MB"
         if path.exists():

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,7 @@ from pynetdicom import AE
 from monai_brain.cli import main
 from monai_brain.dicom_out.listen import Limits, Receiver
 from monai_brain.errors import ConfigurationError
+from monai_brain.testing.tiny import tiny_bundle
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 
@@ -49,6 +51,47 @@ def test_known_callers_leave_whole_files_under_hashed_names(sources, tmp_path):
     assert len(files) == 3
     assert all(len(file.stem) == 16 and set(file.stem) <= set("0123456789abcdef") for file in files)
     assert {pydicom.dcmread(file).PixelData for file in files} == {each.PixelData for each in datasets}
+
+
+def test_each_study_gets_a_folder_of_its_own_where_they_are_watched(sources, tmp_path):
+    datasets = [pydicom.dcmread(sources.mr(number)) for number in range(3)]
+    datasets[2].StudyInstanceUID = "1.2.3.4"
+    with Receiver("HERE@127.0.0.1:0", tmp_path / "in", ["KNOWN"], by_study=True) as receiver:
+        assert sent(receiver, [*datasets, datasets[0]]) == [0, 0, 0, 0]
+    folders = sorted((tmp_path / "in").iterdir())
+    assert sorted(len(list(folder.iterdir())) for folder in folders) == [1, 2]
+    assert not any("1.2.3.4" in folder.name for folder in folders)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGTERM")
+def test_what_is_sent_to_a_watch_is_answered(sources, tmp_path):
+    model = tiny_bundle(tmp_path / "tiny", weights=True).root
+    words = ["predict", str(model), "--watch", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    words += ["--quiet", "0", "--poll", "0.2", "--listen", "HERE@127.0.0.1:0", "--from", "KNOWN"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "monai_brain", *words], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        said = process.stdout.readline()
+        port = int(said.partition("@127.0.0.1:")[2].partition(" ")[0])
+        datasets = [pydicom.dcmread(sources.mr(number)) for number in range(2)]
+        assert sent(SimpleNamespace(port=port), datasets) == [0, 0]
+        answered = []
+        while process.poll() is None and len(answered) < 2:
+            files = (tmp_path / "out").glob("*/results.jsonl")
+            answered = [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert [line["status"] for line in answered] == ["done", "done"]
+    assert process.returncode == 143
+
+
+def test_a_watch_is_needed_to_listen(sources, tmp_path, capsys):
+    model = tiny_bundle(tmp_path / "tiny", weights=True).root
+    assert main(["predict", str(model), str(sources.mr(0)), "--listen", "HERE@127.0.0.1:0"]) == 2
+    assert "--watch" in capsys.readouterr().err
 
 
 def test_strangers_are_refused(sources, tmp_path):

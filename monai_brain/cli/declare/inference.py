@@ -50,6 +50,13 @@ def declare(commands: Any) -> None:
     predict.add_argument(
         "--poll", type=float, default=2.0, metavar="SECONDS", help="with --watch: look so often; default: 2"
     )
+    predict.add_argument(
+        "--listen", metavar="AET@HOST:PORT", help="with --watch: receive images there, into the folder"
+    )
+    predict.add_argument(
+        "--from", dest="known", action="append", default=[], metavar="AET",
+        help="with --listen: a title that may send",
+    )  # fmt: skip
     predict.add_argument("--parquet", action="store_true", help="also write predictions.parquet")
     predict.add_argument(
         "--restart", action="store_true", help="begin anew instead of going on where an earlier start ended"
