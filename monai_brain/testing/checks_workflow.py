@@ -11,6 +11,7 @@ import numpy as np
 from monai.bundle import ConfigWorkflow
 from monai.transforms import Compose
 from monai.utils import BundleProperty, BundlePropertyConfig
+from scipy.special import softmax
 
 from monai_brain import recipe
 from monai_brain.bundles import Bundle
@@ -187,10 +188,20 @@ def check_phantom_run(bundle: Bundle) -> None:
         _check_same(judged, answers.predictions)
 
 
+def _plain(rows: predictions.Predictions) -> dict[str, dict[str, float]]:
+    probabilities = softmax(np.asarray(rows.logits), axis=1)
+    return {
+        Path(str(case)).name: dict(zip(rows.classes, row.tolist(), strict=True))
+        for case, row in zip(rows.case, probabilities, strict=True)
+    }
+
+
 def _check_same(judged: predictions.Predictions, given: Any) -> None:
-    """Refuse a run that predicts other probabilities than those it was judged by."""
-    wanted = {Path(row.case).name: row.probs for row in judged}
-    found = {Path(row.case).name: row.probs for row in given}
+    """Refuse a run that predicts other probabilities than those it was judged by.
+
+    Before its temperature and its threshold, which are chosen by what it was judged on.
+    """
+    wanted, found = _plain(judged), _plain(given)
     require(
         wanted.keys() == found.keys(),
         f"The run was judged on {len(wanted)} images and predicts {len(found)} of them. Look at the "

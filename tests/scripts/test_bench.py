@@ -153,4 +153,4 @@ def test_the_program_lists_its_benchmarks():
     )
     assert done.returncode == 0, done.stderr
     named = {line.split()[0] for line in done.stdout.splitlines()}
-    assert named == {"list", "resnet34_onnx", "kan_head", "brain_crop", "load_chain", "bootstrap"}
+    assert named == {"list", "resnet34_onnx", "kan_head", "brain_crop", "load_chain", "bootstrap", "predict"}
