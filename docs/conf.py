@@ -40,6 +40,6 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 # Names of other projects: their pages are not at hand without a network.
 nitpick_ignore_regex = [
-    ("py:.*", r"(Any|Callable|Path|optional|ConfigWorkflow)"),
+    ("py:.*", r"(Any|Callable|Path|optional|ConfigWorkflow|(list\[)?dict\[str)"),
     ("py:.*", r"(argparse|collections|ignite|monai|np|npt|numpy|os|pathlib|torch|typing)\..*"),
 ]

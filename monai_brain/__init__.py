@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from monai_brain.registry import models as models
     from monai_brain.reporting.page import report as report
     from monai_brain.testing.checks import check as check
+    from monai_brain.training.experiments.ablation import ablate as ablate
+    from monai_brain.training.experiments.comparing import compare as compare
+    from monai_brain.training.experiments.cross_validation import cross_validate as cross_validate
+    from monai_brain.training.experiments.robustness import robustness as robustness
+    from monai_brain.training.experiments.transfer import transfer as transfer
     from monai_brain.training.workflow import train as train
 
 __version__ = "0.1.0"
@@ -37,7 +42,10 @@ _LIGHT = {
     "models": "monai_brain.registry",
 }
 _HEAVY = {
+    "ablate": "monai_brain.training.experiments.ablation",
     "check": "monai_brain.testing.checks",
+    "compare": "monai_brain.training.experiments.comparing",
+    "cross_validate": "monai_brain.training.experiments.cross_validation",
     "evaluate": "monai_brain.evaluation.judge",
     "explain": "monai_brain.inference.explain",
     "export": "monai_brain.inference.export",
@@ -45,8 +53,10 @@ _HEAVY = {
     "predict": "monai_brain.inference.predict",
     "read_dataset": "monai_brain.data.datasets",
     "report": "monai_brain.reporting.page",
+    "robustness": "monai_brain.training.experiments.robustness",
     "split": "monai_brain.data.splits",
     "train": "monai_brain.training.workflow",
+    "transfer": "monai_brain.training.experiments.transfer",
 }
 _DOORS = _LIGHT | _HEAVY
 __all__ = sorted(_DOORS)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import codecs
 import contextlib
 import copy
+import importlib
+import importlib.util
 import json
 import math
 import numbers
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from monai_brain.bundles import Bundle
-from monai_brain.errors import ConfigurationError, MonaiBrainError, did_you_mean
+from monai_brain.errors import ConfigurationError, MissingExtraError, MonaiBrainError, did_you_mean
 from monai_brain.files import read_json
 
 if TYPE_CHECKING:
@@ -25,8 +28,15 @@ if TYPE_CHECKING:
 PLACES = ("bundle_root", "dataset_dir", "datalist", "device", "num_workers", "output_dir", "run_dir")
 # Keys that stand at the top of every recipe and hold a whole number, with the least that makes sense.
 WHOLE = {
-    **dict.fromkeys(("batch_size", "image_size", "in_channels", "max_epochs"), 1),
-    **dict.fromkeys(("fold", "num_workers", "seed"), 0),
+    **dict.fromkeys(("accumulate", "batch_size", "image_size", "in_channels", "max_epochs"), 1),
+    **dict.fromkeys(("fold", "keep_every", "num_workers", "seed"), 0),
+}
+# Keys that take one of a few values.
+CHOICES: dict[str, tuple[bool | str, ...]] = {
+    "amp": ("auto", True, False, "bf16", "fp16"),
+    "channels_last": ("auto", True, False),
+    "compile": (True, False, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"),
+    "device_cache": ("auto", True, False),
 }
 _FAULTS = ("the referring item", "detected circular references", "Cannot locate class or function path")
 
@@ -68,7 +78,12 @@ def parsed(bundle: Bundle, name: str) -> ConfigParser:
 
 
 def workflow(
-    bundle: Bundle, recipes: Sequence[str], overrides: Mapping[str, Any], *, kind: str
+    bundle: Bundle,
+    recipes: Sequence[str],
+    overrides: Mapping[str, Any],
+    *,
+    kind: str,
+    tracking: str | None = None,
 ) -> ConfigWorkflow:
     """The MONAI workflow of a bundle's recipe and overlays, not yet initialized.
 
@@ -77,6 +92,7 @@ def workflow(
         recipes: names of files in configs/, or paths; later ones overlay earlier ones.
         overrides: values by MONAI's id (`train#trainer#max_epochs`).
         kind: "train" or "infer", as MONAI calls it.
+        tracking: the address of an MLflow server or database that MONAI's handlers write to.
 
     Raises:
         ConfigurationError: A recipe cannot be read, lacks a key that is overridden, or takes another
@@ -95,11 +111,32 @@ def workflow(
             meta_file=meta,
             logging_file=logging_file if Path(str(logging_file)).is_file() else False,
             workflow_type=kind,
+            tracking=_tracked(tracking) if tracking else None,
         )
     check_keys(found.parser, overrides)
     check_values(found.parser, overrides)
     found.parser.update({"bundle_root": str(bundle.root), **overrides})
     return found
+
+
+def _tracked(address: str) -> dict[str, Any]:
+    """MONAI's settings for MLflow, fitted to recipes that keep a batch together.
+
+    Raises:
+        MissingExtraError: MLflow is not installed.
+    """
+    from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
+
+    if importlib.util.find_spec("mlflow") is None:
+        raise MissingExtraError("mlflow", "tracking")
+    settings: dict[str, Any] = copy.deepcopy(DEFAULT_MLFLOW_SETTINGS)
+    for handler in ("trainer", "validator", "evaluator"):
+        settings["configs"][handler]["_target_"] = "monai.handlers.MLFlowHandler"
+        # What would be stored is the whole of the resolved recipe, which the run folder holds already.
+        settings["configs"][handler].pop("artifacts", None)
+    settings["configs"]["trainer"]["output_transform"] = "$lambda output: output['loss'].item()"
+    settings["configs"]["tracking_uri"] = address
+    return settings
 
 
 def _readable(file: Path, stack: contextlib.ExitStack) -> str:
@@ -145,6 +182,10 @@ def _wanted(key: str, current: Any, value: Any) -> str | None:
     if key in WHOLE:
         fits = isinstance(value, numbers.Integral) and not is_flag and int(value) >= WHOLE[key]
         return None if fits else f"a whole number, {WHOLE[key]} or more"
+    if key in CHOICES:
+        *most, last = (str(choice).lower() for choice in CHOICES[key])
+        fits = isinstance(value, bool | str) and value in CHOICES[key]
+        return None if fits else f"{', '.join(most)} or {last}"
     if isinstance(current, bool):
         return None if is_flag else "true or false"
     if isinstance(current, int | float):
@@ -179,6 +220,7 @@ def as_resolved(bundle_root: str | Path, recipe: Mapping[str, Any]) -> dict[str,
 
     The run's own recipe stands as it ran. Of the bundle's other recipes each top-level key that the
     run's recipe has too takes the run's value, so that inference builds the network that was trained.
+    Its further ways to train (recipe_NAME.json) stay as they are.
     """
     folder = Path(bundle_root) / "configs"
     plain = {key: value for key, value in recipe.items() if key != "_meta_"}
@@ -187,7 +229,7 @@ def as_resolved(bundle_root: str | Path, recipe: Mapping[str, Any]) -> dict[str,
         if path.name in ("train.json", "metadata.json"):
             continue
         content = read_json(path)
-        for key in content:
+        for key in () if path.name.startswith("recipe_") else content:
             if key in plain and key not in PLACES and _is_setting(plain[key]):
                 content[key] = plain[key]
         if "network_def" in content and "network_def" in plain:
@@ -208,6 +250,9 @@ def failure(error: BaseException) -> MonaiBrainError | None:
     while cause is not None and cause not in chain:
         if isinstance(cause, MonaiBrainError):
             return cause
+        told = _told_by_a_worker(str(cause))
+        if told is not None:
+            return told
         if str(cause).startswith(_FAULTS):
             return ConfigurationError(f"The recipe does not hold together: {cause}")
         chain.append(cause)
@@ -216,6 +261,17 @@ def failure(error: BaseException) -> MonaiBrainError | None:
         where = " ".join(str(error).partition(" with keywords")[0].split())
         return ConfigurationError(f"{where}: {type(chain[-1]).__name__}: {chain[-1]}")
     return None
+
+
+def _told_by_a_worker(text: str) -> MonaiBrainError | None:
+    """The error of ours that ended a loader's worker process: all that comes from there is its traceback."""
+    found = re.search(r"^(monai_brain[\w.]*)\.(\w+): (.+)$", text, re.MULTILINE)
+    if "DataLoader worker process" not in text or found is None:
+        return None
+    kind = getattr(importlib.import_module(found[1]), found[2], None)
+    told = MonaiBrainError(found[3])
+    told.exit_status = getattr(kind, "exit_status", told.exit_status)
+    return told
 
 
 def _is_setting(value: Any) -> bool:

@@ -1,15 +1,22 @@
 #!/usr/bin/env python
 """Feed damaged images to the reader: every file must be read or refused in one line, within seconds.
 
-    python scripts/fuzz.py --n 2000 --seed 0 [--keep DIR]
+    python scripts/fuzz.py --n 2000 --seed 0 [--start 4000] [--keep DIR]
 
 Files of every format are written, damaged by a seeded rule and read in a process of their own, so
-that a crash of a decoder or an endless loop is seen. Exit status 1 if there was one.
+that a crash of a decoder or an endless loop is seen. What is read must be an image: two axes, real
+numbers, contrast. Where the format can tell damage, garbage must not pass: a PNG and a compressed
+NIfTI have checksums, so that what is read must be the whole file's pixels; so it must be for a file of
+any format of which only the end was cut off. Exit status 1 if any is at fault.
+
+The files of a run are those numbered from --start on: --n 5000 is --n 2500 and --n 2500 --start 2500.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
+import hashlib
 import io
 import multiprocessing
 import random
@@ -66,9 +73,10 @@ def seeds() -> dict[str, list[bytes]]:
     return {
         "png": [picture(grey, "PNG"), picture(wide.astype(np.uint16), "PNG")],
         "jpeg": [picture(grey, "JPEG"), picture(grey, "JPEG", progressive=True)],
-        "dicom": [dicom(wide, False), dicom(wide, True)],
+        "dicom": [dicom(wide, False), dicom(wide, True), jpeg_lossless(wide.astype(np.uint16))],
         "mat": [mat_5(), mat_7()],
         "nii": [bytes(head) + wide.tobytes()],
+        "nii.gz": [gzip.compress(bytes(head) + wide.tobytes(), mtime=0)],
     }
 
 
@@ -98,6 +106,20 @@ def dicom(pixels: Any, packed: bool) -> bytes:
     stream = io.BytesIO()
     pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
     return stream.getvalue()
+
+
+def jpeg_lossless(pixels: Any) -> bytes:
+    """A DICOM image as mammograms are often stored, which ITK decodes."""
+    import itk
+    import numpy as np
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "a.dcm"
+        writer = itk.GDCMImageIO.New()
+        writer.SetCompressionType(itk.GDCMImageIOEnums.Compression_JPEG)
+        whole = itk.image_from_array(np.ascontiguousarray(pixels))
+        itk.ImageFileWriter.New(whole, FileName=str(file), ImageIO=writer, UseCompression=True).Update()
+        return file.read_bytes()
 
 
 def damaged(content: bytes, draw: random.Random) -> bytes:
@@ -142,14 +164,31 @@ def work(connection: Connection, whole_files: list[Path]) -> None:
     connection.send("ready")
     while (path := connection.recv()) is not None:
         try:
-            read_slice(path)
-            connection.send("read")
+            connection.send(judged(read_slice(path)[0]))
         except UnreadableImageError as error:
             whole = str(error)
             one_line = "\n" not in whole and whole.startswith(Path(path).name) and "Doe" not in whole
             connection.send(f"refused: {error.reason}" if one_line else f"FAULT: message {whole!r}")
         except BaseException as error:  # noqa: BLE001  that is what is looked for
             connection.send(f"FAULT: {type(error).__name__}: {error}")
+
+
+def judged(image: Any) -> str:
+    """The word read with the pixels' hash, or what is wrong with an image that was read."""
+    import numpy as np
+
+    if image.ndim != 2 or image.dtype.kind not in "iuf":
+        return f"FAULT: an image of shape {image.shape}, {image.dtype}"
+    finite = image[np.isfinite(image)]
+    if image.size > 64 * 2**20 or not finite.size or finite.min() == finite.max():
+        return f"FAULT: an image of {image.size} pixels without contrast, or too many"
+    shown = f"{image.shape} {image.dtype}".encode() + np.ascontiguousarray(image).tobytes()
+    return f"read {hashlib.sha256(shown).hexdigest()}"
+
+
+def must_be_whole(name: str, content: bytes, changed: bytes) -> bool:
+    """Whether a reader can tell, so that nothing but the whole file's pixels may be read."""
+    return name in ("png", "nii.gz") or content.startswith(changed) or changed.startswith(content)
 
 
 class Worker:
@@ -197,6 +236,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--n", type=int, default=2000, help="how many files; default: 2000")
+    parser.add_argument("--start", type=int, default=0, help="the number of the first; default: 0")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="a folder for the files at fault")
     options = parser.parse_args()
@@ -205,19 +245,30 @@ def main() -> int:
     counts: Counter[str] = Counter()
     faults = []
     with tempfile.TemporaryDirectory() as folder:
-        whole_files = []
+        whole_files = {}
         for name in names:
             for number, content in enumerate(good[name]):
-                whole_files.append(Path(folder) / f"whole{number}.{name}")
-                whole_files[-1].write_bytes(content)
-        worker = Worker(whole_files)
-        began = time.monotonic()
-        for number in range(options.n):
+                whole_files[content] = Path(folder) / f"whole{number}.{name}"
+                whole_files[content].write_bytes(content)
+        worker = Worker(list(whole_files.values()))
+        right = {content: worker.read(path) for content, path in whole_files.items()}
+        began, slowest = time.monotonic(), 0.0
+        for number in range(options.start, options.start + options.n):
             draw = random.Random(f"{options.seed}/{number}")
             name = names[number % len(names)]
             path = Path(folder) / f"{number:06d}.{name}"
-            path.write_bytes(damaged(draw.choice(good[name]), draw))
+            content = draw.choice(good[name])
+            changed = damaged(content, draw)
+            path.write_bytes(changed)
+            asked = time.monotonic()
             outcome = worker.read(path)
+            slowest = max(slowest, time.monotonic() - asked)
+            if outcome.startswith("read"):
+                same = outcome == right[content]
+                if not same and must_be_whole(name, content, changed):
+                    outcome = "FAULT: garbage is read as an image"
+                else:
+                    outcome = "read" if same else "read, other pixels"
             if outcome.startswith("FAULT"):
                 faults.append(f"{path.name}: {outcome}")
                 if options.keep:
@@ -228,7 +279,8 @@ def main() -> int:
         worker.stop()
     for title, count in sorted(counts.items()):
         print(f"{count:6d}  {title}")
-    print(f"{options.n} files in {time.monotonic() - began:.0f} s, {len(faults)} at fault")
+    took = time.monotonic() - began
+    print(f"{options.n} files in {took:.0f} s, the slowest {slowest:.2f} s, {len(faults)} at fault")
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,15 @@ from monai_brain.data import datalist, phantoms, splits
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # a test's figures must not hang on the machine's GPU
 
 SMALL = {"image_size": 32, "max_epochs": 2, "batch_size": 16}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home of the tests' own, so that no key or join file goes into the user's."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MONAI_BRAIN_HOME", str(home))
+        yield home
 
 
 @pytest.fixture(scope="session")

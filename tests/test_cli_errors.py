@@ -107,8 +107,11 @@ def test_a_fold_that_is_not_there(tiny, folds, refused):
         ("learning_rate=fast", "learning_rate is 'fast', but takes a number, such as 0.01."),
         ("learning_rate=NaN", "learning_rate is 'NaN', but takes a number"),
         ("network_def#width=wide", "network_def#width is 'wide', but takes a number"),
-        ("amp=maybe", "amp is 'maybe', but takes true or false."),
-        ("amp=1", "amp is 1, but takes true or false."),
+        ("amp=maybe", "amp is 'maybe', but takes auto, true, false, bf16 or fp16."),
+        ("amp=1", "amp is 1, but takes auto, true, false, bf16 or fp16."),
+        ("compile=fast", "compile is 'fast', but takes true, false, default, reduce-overhead,"),
+        ("device_cache=gpu", "device_cache is 'gpu', but takes auto, true or false."),
+        ("accumulate=0", "accumulate is 0, but takes a whole number, 1 or more."),
     ],
 )
 def test_settings(setting, sentence, tiny, folds, refused):
@@ -173,7 +176,7 @@ def test_metadata_that_are_no_json(tiny, refused):
 
 def test_a_key_that_inference_holds_twice(tiny, refused):
     bundle = tiny_bundle(tiny.parent / "other", weights=True)
-    change(bundle.root, "inference", '"amp": false,', '"amp": false, "amp": true,')
+    change(bundle.root, "inference", '"amp": "auto",', '"amp": "auto", "amp": true,')
     status, line = refused("predict", bundle.root, tiny / "docs")
     assert (status, "inference.json holds the key 'amp' twice" in line) == (USAGE, True), line
 

@@ -1,4 +1,4 @@
-"""explain, export, report."""
+"""explain, calibrate, export, report."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ def explain(options: argparse.Namespace) -> int:
     from monai_brain.inference import overlays
     from monai_brain.inference.predict import Failure
 
+    if options.boxes:
+        return _localise(options)
+    if not options.inputs:
+        raise ConfigurationError(
+            "Nothing to explain. Name files, folders or globs, or a datalist by --boxes."
+        )
     bundle, failures = registry.bundle(options.model), list[Failure]()
     folder = Path(options.output or Path("runs") / "explain" / bundle.name)
     found = explaining.explain(
@@ -30,6 +36,7 @@ def explain(options: argparse.Namespace) -> int:
         target=options.target,
         weights=options.weights,
         device=options.device,
+        names=options.names,
         failures=failures,
         progress=None,
     )
@@ -41,6 +48,58 @@ def explain(options: argparse.Namespace) -> int:
     else:
         print(f"{len(lines)} explained, {len(failures)} failed, in {folder}. {bundle.disclaimer}")
     return SOME_FAILED if failures else 0
+
+
+def _localise(options: argparse.Namespace) -> int:
+    """Hold the maps against the boxes of a datalist."""
+    from monai_brain.files import write_json
+    from monai_brain.inference.localise import localise
+
+    found = localise(
+        options.model,
+        options.boxes,
+        fold=options.fold,
+        method=options.method,
+        layer=options.layer,
+        weights=options.weights,
+        device=options.device,
+        progress=None,
+    )
+    if options.output:
+        write_json(Path(options.output) / "localisation.json", found)
+    if options.json:
+        print(json.dumps(found))
+        return 0
+    for name in ("model", "random weights", "image centre", "grid ceiling"):
+        for measure, figure in found[name].items():
+            low, high = (f"{end:.3f}" if end is not None else "-" for end in (figure["low"], figure["high"]))
+            print(f"{name:15} {measure:14} {figure['value']:.3f} ({low} to {high})")
+    print(f"{found['images']} images, {found['failed']} failed. {found['disclaimer']}")
+    return 0
+
+
+def calibrate(options: argparse.Namespace) -> None:
+    """Fit when the model abstains, and say how often it does."""
+    from monai_brain.inference.calibrate import calibrate as fit
+
+    found = fit(
+        options.model,
+        options.datalist,
+        options.fold,
+        weights=options.weights,
+        device=options.device,
+        share=options.share,
+        least_confidence=options.least_confidence,
+        outside=options.outside,
+        progress=None,
+    )
+    if options.json:
+        print(json.dumps(found))
+        return
+    for name, figure in found["abstains"].items():
+        interval = f"{figure['low']:.3f} to {figure['high']:.3f}"
+        print(f"{name}: abstains from {figure['abstained']} of {figure['images']} images ({interval})")
+    print(f"The limits are in {found['path']}. {found['disclaimer']}")
 
 
 def export(options: argparse.Namespace) -> None:

@@ -1,17 +1,19 @@
-"""train, evaluate, predict, demo."""
+"""train, evaluate, demo."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from monai_brain import recipe, registry
-from monai_brain.bundles import Bundle
-from monai_brain.errors import OutputError
+from monai_brain import recipe
+from monai_brain.bundles import WEIGHTS_FILE, Bundle
+from monai_brain.errors import ConfigurationError
 
-SOME_FAILED = 3
+if TYPE_CHECKING:
+    from monai_brain.evaluation.predictions import Predictions
+    from monai_brain.evaluation.thresholds import Threshold
 
 
 def train(options: argparse.Namespace) -> None:
@@ -27,6 +29,10 @@ def train(options: argparse.Namespace) -> None:
         run_dir=options.run_dir,
         resume=options.resume,
         variant=options.variant,
+        rename=dict(_renamed(text) for text in options.rename),
+        new_head=options.new_head,
+        tracking=options.tracking,
+        overlays=[name if name.endswith(".json") else f"recipe_{name}" for name in options.recipe],
         **dict(recipe.override(text) for text in options.overrides),
     )
     if options.json:
@@ -35,66 +41,75 @@ def train(options: argparse.Namespace) -> None:
         print(f"The run is in {run}. Use it as a model: monai-brain predict {run} INPUT...")
 
 
+def _renamed(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise ConfigurationError(f"--map takes OLD=NEW, for example healthy=no_tumor, not {text!r}.")
+    return old, new
+
+
 def evaluate(options: argparse.Namespace) -> None:
     """Print the figures that a predictions file gives."""
-    from monai_brain.evaluation import judge
+    from monai_brain.evaluation import judge, predictions
+    from monai_brain.evaluation.summary import by_subgroup
     from monai_brain.files import write_json
     from monai_brain.training import run_folder
 
     source = Path(options.predictions)
     told = run_folder.leakage(source) if source.is_dir() else None
     path = source / run_folder.PREDICTIONS_FILE if source.is_dir() else source
-    metrics = judge.evaluate(path, leakage=told, draws=options.draws, seed=options.seed)
+    rows, threshold = None, None
+    if options.aim:
+        rows, threshold = _aimed(options.aim, source, predictions.read(path))
+    metrics = judge.evaluate(
+        path if rows is None else rows,
+        leakage=told,
+        draws=options.draws,
+        seed=options.seed,
+        subgroups=options.by,
+        patient_rule=options.patient_rule,
+    )
+    if threshold is not None:
+        metrics["threshold"] = threshold.as_json()
     if options.output:
         write_json(options.output, metrics)
-    print(json.dumps(metrics) if options.json else judge.summary(metrics))
-
-
-def predict(options: argparse.Namespace) -> int:
-    """Write results for all inputs, and name each that failed."""
-    from monai_brain.inference import predict as prediction
-    from monai_brain.inference.writers import results
-
-    bundle = registry.bundle(options.model)
-    answers = prediction.predict(
-        bundle,
-        options.inputs,
-        weights=options.weights,
-        device=options.device,
-        batch_size=options.batch_size,
-        progress=None,
-    )
-    folder = Path(options.output or Path("runs") / "predict" / bundle.name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot make {folder}: {error.strerror}. Name another place by -o.") from None
-    for offer in registry.registry().writers.values():
-        offer.load()(answers, bundle, folder)
-    if options.explain:
-        _explain(options, bundle, folder / "explanations")
-    for failure in answers.failures:
-        print(f"{failure.case}: {failure.reason}", file=sys.stderr)
     if options.json:
-        print(json.dumps(results(answers, bundle)))
-    else:
-        done = len(answers.predictions) if answers.predictions is not None else 0
-        for line in results(answers, bundle)[: min(done, 20)]:
-            probabilities = line["probabilities"]
-            if isinstance(probabilities, dict):
-                print(f"{line['case']}  {line['predicted']}  {probabilities[line['predicted']]:.3f}")
-        print(f"{done} done, {len(answers.failures)} failed, in {folder}. {bundle.disclaimer}")
-    return SOME_FAILED if answers.failures else 0
+        print(json.dumps(metrics))
+        return
+    print(judge.summary(metrics))
+    if options.by:
+        print(by_subgroup(metrics))
+    if threshold is not None:
+        kept = "; kept with the run, and used by predict" if _is_model(source) else ""
+        print(
+            f"{threshold.class_name} from {threshold.value:.4g} on: sensitivity {threshold.sensitivity:.3f}, "
+            f"false alarms {threshold.false_alarm_rate:.3f}, "
+            f"on {threshold.positives + threshold.negatives} validation cases{kept}."
+        )
 
 
-def _explain(options: argparse.Namespace, bundle: Bundle, folder: Path) -> None:
-    """Write the maps of what was predicted; what could not be read is named with the predictions."""
-    from monai_brain.inference import explain, overlays
+def _aimed(aim: str, source: Path, rows: Predictions) -> tuple[Predictions, Threshold]:
+    """The rows by the threshold for an aim, which a run keeps; the run's temperature is applied first."""
+    from monai_brain.evaluation.thresholds import apply_threshold, choose_threshold
+    from monai_brain.inference import decision
 
-    found = explain.explain(
-        bundle, options.inputs, weights=options.weights, device=options.device, failures=[], progress=None
-    )
-    overlays.write(found, bundle, folder)
+    if not _is_model(source):
+        chosen = choose_threshold(rows, aim)
+        return apply_threshold(rows, chosen.class_name, chosen.value), chosen
+    kept = decision.of(Bundle.at(source))
+    calibrated = decision.Decision(kept.temperature).apply(rows)
+    chosen = decision.keep_threshold(source, calibrated, aim)
+    return apply_threshold(calibrated, chosen.class_name, chosen.value), chosen
+
+
+def _is_model(source: Path) -> bool:
+    """Whether the source is a run, which has weights to keep a threshold with.
+
+    A cross-validation's rows are its members', each by itself: a threshold for them is none for their mean.
+    """
+    if not (source / "configs" / "metadata.json").is_file() or not (source / WEIGHTS_FILE).is_file():
+        return False
+    return "members" not in Bundle.at(source).facts
 
 
 def demo(options: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from monai_brain.data.class_names import maps
 from monai_brain.data.schema import Datalist, Item, checked, parse
 from monai_brain.errors import ConfigurationError, DataError
 from monai_brain.files import write_json
@@ -54,8 +55,8 @@ def part(
     """The items of one side of one fold, each with an absolute image and its label as an index.
 
     An item is tested in its `fold`, validates in the folds named by `validates`, and trains in all
-    others; the list "testing" is tested in every fold. With fold None every item is tested, folds
-    or none: that is how a data set from elsewhere is judged.
+    others; the list "testing" is tested in every fold. With fold None every item is on the side that is
+    asked for, folds or none: so a data set from elsewhere is judged, and a last model trained on all.
 
     All items have the same keys, so that any loader can put them into one batch: `fold` and
     `validates`, which have done their work, are left out; a further key is kept as it is where
@@ -66,7 +67,7 @@ def part(
 
     Args:
         datalist: A datalist file, or a datalist already read.
-        fold: The number of the fold, or None for the whole list as a test set.
+        fold: The number of the fold, or None for the whole list, to train on or to be tested.
         side: "train", "validation" or "test".
         labels: The model's class names in the model's order; by default the datalist's own.
         rename: The datalist's class names on the left, the model's on the right.
@@ -81,8 +82,8 @@ def part(
         raise ConfigurationError(f"side is {side!r}. Expected 'train', 'validation' or 'test'.")
     training, testing = content["training"], content["testing"]
     if fold is None:
-        if side != "test":
-            raise ConfigurationError(f"{name}: fold None has only a test side, not {side!r}. Give a fold.")
+        if side == "validation":
+            raise ConfigurationError(f"{name}: fold None has no validation side. Give a fold.")
         chosen = training + testing
     else:
         _check_fold(content, fold, name)
@@ -120,7 +121,7 @@ def match(
     if unknown:
         raise ConfigurationError(
             f"Unknown classes in the data: {', '.join(unknown)}. Expected: {', '.join(labels)}. "
-            f"Name what they are: --map {unknown[0]}={labels[0]}"
+            f"Name what they are: {maps(unknown, labels)}, or train a head for them: --new-head"
         )
     return {name: list(labels).index(renamed.get(name, name)) for name in names}
 

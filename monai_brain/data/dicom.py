@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from monai_brain.data import dicom_pixels
-from monai_brain.data.slices import MAX_PIXELS, Options, Slice, UnreadableImageError, check_size
+from monai_brain.data.slices import MAX_PIXELS, SEVERAL, Options, Slice, UnreadableImageError, check_size
 from monai_brain.errors import MissingExtraError
 
 # Radiographs are made to be seen through their window or VOI LUT. An MR image's window is the taste
@@ -89,7 +89,8 @@ def _parsed(path: Path, force: bool) -> Any:
     except ImportError as error:
         raise MissingExtraError("pydicom", "dicom") from error
     try:
-        dataset = pydicom.dcmread(path, force=force, specific_tags=list(_TAGS))
+        with path.open("rb") as stream:  # a stream, because pydicom logs the paths that it is given
+            dataset = pydicom.dcmread(stream, force=force, specific_tags=list(_TAGS))
         meta = dataset.file_meta
         if str(meta.get("MediaStorageSOPClassUID", "")) == _DICOMDIR:
             raise UnreadableImageError(path.name, "not an image", "a DICOMDIR lists files; name one of them")
@@ -108,15 +109,15 @@ def _parsed(path: Path, force: bool) -> Any:
 def _slice(path: Path, dataset: Any, options: Options) -> Slice:
     index, frames = _frame(path, dataset, options.frame)
     _flatten(dataset, index)
-    pixels, done = dicom_pixels.stored(path, dataset, index, frames)
+    pixels = dicom_pixels.stored(path, dataset, index, frames)
     monochrome = str(dataset.PhotometricInterpretation).startswith("MONOCHROME")
-    padding = _padding(dataset, pixels) if monochrome and not done else None
+    padding = _padding(dataset, pixels) if monochrome else None
     values = dicom_pixels.grey(dataset, pixels)
     if values.dtype == np.uint8 and int(dataset.get("BitsStored") or 8) < 8:
         values = values.astype(np.uint16)
     flipped = False
     if monochrome:
-        values = values if done else dicom_pixels.rescaled(path, dataset, values)
+        values = dicom_pixels.rescaled(path, dataset, values)
         voi = options.voi if options.voi is not None else dataset.get("Modality") in WINDOWED_MODALITIES
         values = dicom_pixels.windowed(dataset, values) if voi else values
         flipped = dataset.get("PresentationLUTShape") == "INVERSE"
@@ -146,9 +147,7 @@ def _frame(path: Path, dataset: Any, wanted: int | None) -> tuple[int, int]:
     check_size(path, int(dataset.Rows), int(dataset.Columns))
     check_size(path, int(dataset.Rows) * frames, int(dataset.Columns), 16 * MAX_PIXELS)
     if frames > 1 and wanted is None:
-        raise UnreadableImageError(
-            path.name, "several frames", f"it holds {frames}; choose one, counting from 1"
-        )
+        raise UnreadableImageError(path.name, SEVERAL, f"it holds {frames}; choose one, counting from 1")
     if wanted is not None and not 1 <= wanted <= frames:
         raise UnreadableImageError(path.name, "no such frame", f"frame {wanted} of {frames}, counting from 1")
     return (wanted or 1) - 1, frames

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from monai_brain.data.raster import jpeg_header
 from monai_brain.data.slices import UnreadableImageError, luminance
 
 # What pip brings for each compressed transfer syntax, after pydicom alone has failed.
@@ -24,17 +27,22 @@ _CODECS = {
     "1.2.840.10008.1.2.4.202": "pylibjpeg pylibjpeg-openjpeg",
     "1.2.840.10008.1.2.4.203": "pylibjpeg pylibjpeg-openjpeg",
 }
-# ITK's GDCM decodes these without a further package; it has applied slope and intercept by then.
+# ITK's GDCM decodes these without a further package.
 _BY_ITK = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (51, 57, 70, 80, 81))
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_DESCRIPTION = (
+    *("Rows", "Columns", "SamplesPerPixel", "PlanarConfiguration", "PhotometricInterpretation"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+)
 
 
-def stored(path: Path, dataset: Any, index: int, frames: int) -> tuple[np.ndarray, bool]:
-    """The pixels of a frame, (H, W) or (H, W, 3), and whether slope and intercept are in them."""
+def stored(path: Path, dataset: Any, index: int, frames: int) -> np.ndarray:
+    """The pixels of a frame as they are stored, (H, W) or (H, W, 3)."""
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     if syntax in _BY_ITK and not _decodable(syntax):
-        return _decoded_by_itk(path, index), True
+        return _decoded_by_itk(path, dataset, index, frames)
     try:
-        return _decoded(dataset, index, frames), False
+        return _decoded(dataset, index, frames)
     except Exception as error:  # decoders raise whatever they trip over
         raise _why(path, syntax, error) from error
 
@@ -117,17 +125,71 @@ def _decodable(syntax: str) -> bool:
         return False
 
 
-def _decoded_by_itk(path: Path, index: int) -> np.ndarray:
+def _decoded_by_itk(path: Path, dataset: Any, index: int, frames: int) -> np.ndarray:
+    """The stored values of a frame. ITK serves as a codec only, on a file of the pixels and nothing else.
+
+    On the file itself it would apply slope and intercept and turn MONOCHROME1 over, each by its own rules.
+    """
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
     try:
         import itk
     except ImportError as error:
-        raise _why(path, "1.2.840.10008.1.2.4.70", error, missing=True) from error
+        raise _why(path, syntax, error, missing=True) from error
     try:
-        image = itk.imread(str(path), imageio=itk.GDCMImageIO.New())
-    except Exception as error:
+        frame = _frame(dataset, index, frames)
+        # GDCM believes every length and size that it meets, and asks for gigabytes: check them here.
+        claimed = jpeg_header(path, frame)
+        if (claimed.height, claimed.width) != (int(dataset.Rows), int(dataset.Columns)):
+            raise UnreadableImageError(path.name, "damaged", "the pixels' size is not that of the header")
+        with tempfile.TemporaryDirectory() as folder:
+            bare = Path(folder) / "pixels.dcm"
+            _write_bare(bare, dataset, syntax, frame)
+            image = itk.imread(str(bare), imageio=itk.GDCMImageIO.New())
+            pixels = np.array(itk.array_view_from_image(image))
+    except UnreadableImageError:
+        raise
+    except Exception as error:  # ITK raises RuntimeError with a page of its own
         raise UnreadableImageError(path.name, "damaged", "the pixels cannot be decoded by ITK") from error
-    pixels = np.array(itk.array_view_from_image(image))
-    return pixels[index] if pixels.ndim > 2 else pixels
+    colours = () if int(dataset.get("SamplesPerPixel") or 1) == 1 else (3,)
+    return pixels.reshape(int(dataset.Rows), int(dataset.Columns), *colours)
+
+
+def _frame(dataset: Any, index: int, frames: int) -> bytes:
+    """The compressed bytes of one frame, its fragments put together."""
+    try:
+        from pydicom.encaps import get_frame
+    except ImportError:  # pydicom 2
+        from pydicom.encaps import generate_pixel_data_frame
+
+        return bytes(
+            next(itertools.islice(generate_pixel_data_frame(dataset.PixelData, frames), index, None))
+        )
+    return bytes(get_frame(dataset.PixelData, index, number_of_frames=frames))
+
+
+def _write_bare(path: Path, dataset: Any, syntax: str, frame: bytes) -> None:
+    import pydicom
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import UID
+
+    bare = Dataset()
+    bare.file_meta = FileMetaDataset()
+    bare.file_meta.MediaStorageSOPClassUID = bare.SOPClassUID = _SECONDARY_CAPTURE
+    bare.file_meta.MediaStorageSOPInstanceUID = bare.SOPInstanceUID = "1.2.3"
+    bare.file_meta.TransferSyntaxUID = UID(syntax)
+    for keyword in _DESCRIPTION:
+        if keyword in dataset:
+            setattr(bare, keyword, dataset[keyword].value)
+    if str(dataset.PhotometricInterpretation).startswith("MONOCHROME"):
+        bare.PhotometricInterpretation = "MONOCHROME2"
+    bare.PixelData = encapsulate([frame])
+    bare["PixelData"].VR, bare["PixelData"].is_undefined_length = "OB", True
+    if int(pydicom.__version__.split(".")[0]) < 3:
+        bare.is_little_endian, bare.is_implicit_VR = True, False
+        pydicom.dcmwrite(str(path), bare, write_like_original=False)
+    else:
+        pydicom.dcmwrite(path, bare, enforce_file_format=True)
 
 
 def _why(path: Path, syntax: str, error: Exception, missing: bool = False) -> UnreadableImageError:

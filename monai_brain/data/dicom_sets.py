@@ -12,7 +12,7 @@ from monai_brain.data.folders import class_named, files_below, named_as_image
 from monai_brain.data.pseudonyms import own_key, pseudonym
 from monai_brain.data.schema import Datalist, Item
 from monai_brain.data.slices import UnreadableImageError
-from monai_brain.data.tables import column, rows_of
+from monai_brain.data.tables import column, frame_of, rows_of
 from monai_brain.errors import DataError, MissingExtraError
 
 _FILE, _LABEL = ("file", "path", "image", "folder"), ("label", "class_name", "class")
@@ -23,7 +23,10 @@ _CODES = {
     "view_position": "ViewPosition",
     "presentation_intent": "PresentationIntentType",
 }
-_TAGS = ("PatientID", "IssuerOfPatientID", "Laterality", "SharedFunctionalGroupsSequence", "SOPInstanceUID")
+_TAGS = (
+    *("PatientID", "IssuerOfPatientID", "Laterality", "SharedFunctionalGroupsSequence", "SOPInstanceUID"),
+    "NumberOfFrames",
+)
 _DIRECTORY = "DICOMDIR"
 
 
@@ -32,12 +35,14 @@ def read(path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = N
 
     A file's class is the first folder below `path` that it lies in, unless `labels` is given. Patient,
     study and series become hashes under this installation's own key; nothing else of the header that
-    could name a person is kept. Images of one study stay together.
+    could name a person is kept. Images of one study stay together. Of an enhanced (multi-frame) object
+    each frame is an image of its own, named by `frame`, the first being 0.
 
     Args:
         path: A folder, or a DICOMDIR.
         labels: A CSV or Parquet table with the columns file and label. file is a file or a folder,
-            relative to `path`; the longest that fits counts.
+            relative to `path`; the longest that fits counts. With a column frame, a row labels one
+            frame of a file, and only the frames that are named are taken.
 
     Raises:
         DataError: There is no such folder, or no file in it.
@@ -60,11 +65,13 @@ def read(path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = N
     items: list[Item] = []
     for file in files:
         inside = PurePosixPath(file.relative_to(root).as_posix())
-        items.append({"image": str(file), "class_name": _class(inside, named), "source": root.name})
+        for frame, class_name in _classes(inside, named).items():
+            item = {"image": str(file), "class_name": class_name, "source": root.name}
+            items.append(item if frame is None else item | {"frame": frame})
     key = own_key()
     # Another key, other names: what was kept under the old one must not be taken for the new.
-    reader = f"dicom 1 {pseudonym('key', '', key)}"
-    known = {"describe": (reader, functools.partial(describe, key=key))}
+    reader = f"dicom 2 {pseudonym('key', '', key)}"
+    known = {"describe": (reader, functools.partial(describe, key=key)), "unique": "instance"}
     return {"name": root.name, "training": items, "rejected": rejected, "left_out": left_out, **known}
 
 
@@ -82,12 +89,14 @@ def describe(file: Path, key: bytes) -> Item:
 
     tags = [*_TAGS, *_UIDS.values(), *_CODES.values()]
     try:
-        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=tags)
+        with file.open("rb") as stream:  # a stream, because pydicom logs the paths that it is given
+            header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=tags)
         patient = f"{header.get('IssuerOfPatientID') or ''}\\{header.get('PatientID') or ''}".strip()
         found: Item = {name: code(header.get(keyword)) for name, keyword in _CODES.items()}
         found["laterality"] = found["laterality"] or code(header.get("Laterality")) or _side_of_frames(header)
         for name, keyword in _UIDS.items():
             found[name] = pseudonym(name, str(header[keyword].value), key) if header.get(keyword) else ""
+        found["frames"] = int(header.get("NumberOfFrames") or 1)
         found["instance"] = pseudonym("instance", str(header.get("SOPInstanceUID") or ""), key)
     except Exception as error:  # damaged headers raise whatever reads them; their words may hold a name
         raise UnreadableImageError(
@@ -135,13 +144,22 @@ def _listed(directory: Path, rejected: list[dict[str, str]]) -> list[Path]:
     return files
 
 
-def _labels(table: Path) -> Mapping[str, str]:
+def _labels(table: Path) -> Mapping[str, Mapping[int | None, str]]:
     names, rows = rows_of(table)
     file, label = column(table, names, _FILE), column(table, names, _LABEL)
-    return {str(PurePosixPath(row[file])): class_named(row[label]) for _, row in rows if row[label]}
+    found: dict[str, dict[int | None, str]] = {}
+    for line, row in rows:
+        if row[label]:
+            frame = frame_of(table, line, row.get("frame", ""))
+            found.setdefault(str(PurePosixPath(row[file])), {})[frame] = class_named(row[label])
+    return found
 
 
-def _class(inside: PurePosixPath, named: Mapping[str, str] | None) -> str | None:
+def _classes(
+    inside: PurePosixPath, named: Mapping[str, Mapping[int | None, str]] | None
+) -> Mapping[int | None, str | None]:
+    """The class of the file, or of those of its frames that the table names."""
     if named is None:
-        return class_named(inside.parts[0]) if len(inside.parts) > 1 else None
-    return next((named[str(place)] for place in (inside, *inside.parents) if str(place) in named), None)
+        return {None: class_named(inside.parts[0]) if len(inside.parts) > 1 else None}
+    found = next((named[str(place)] for place in (inside, *inside.parents) if str(place) in named), {})
+    return found or {None: None}

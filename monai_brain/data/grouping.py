@@ -27,7 +27,7 @@ def family(patient_id: str) -> str:
 
 
 def links(items: Sequence[Mapping[str, Any]], pairs: Iterable[Pair] = ()) -> list[Link]:
-    """Every link between items: by patient, given group, family, equal bytes, near duplicates.
+    """Every link between items: by patient, group, family, equal bytes, file of the frames, near duplicates.
 
     Where many items share a key each is linked to the first that has it, so that the list stays as
     long as the items.
@@ -40,7 +40,8 @@ def links(items: Sequence[Mapping[str, Any]], pairs: Iterable[Pair] = ()) -> lis
             ("patient_id", patient),
             ("group", item.get("group")),
             ("family", family(patient) if patient else None),
-            ("identical", item.get("sha256")),
+            ("identical", _bytes_of(item)),
+            ("file", item.get("image") if item.get("frame") is not None else None),
         )
         linked: set[int] = set()
         for reason, value in keys:
@@ -55,6 +56,11 @@ def links(items: Sequence[Mapping[str, Any]], pairs: Iterable[Pair] = ()) -> lis
         for pair in pairs
         if (pair.first, pair.second) not in same
     ]
+
+
+def _bytes_of(item: Mapping[str, Any]) -> str | None:
+    """What is equal for equal images: the file's hash, and the frame where one is chosen."""
+    return item.get("sha256") and f"{item['sha256']} {item.get('frame', '')}"
 
 
 def components(count: int, found: Iterable[Link]) -> tuple[list[int], list[Link]]:

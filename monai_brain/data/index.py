@@ -5,24 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from monai_brain.data import datalist, grouping
 from monai_brain.data.duplicates import Pair, near_duplicates
-from monai_brain.data.index_cache import IndexCache, stamp
-from monai_brain.data.schema import SCHEMA_VERSION, Datalist, Item
-from monai_brain.data.verify import Describe, Seen, look
+from monai_brain.data.index_cache import IndexCache
+from monai_brain.data.schema import SCHEMA_VERSION, Datalist, Item, numbered
+from monai_brain.data.survey import CASE, survey
+from monai_brain.data.verify import Describe, Seen
 from monai_brain.errors import ConfigurationError, DataError
 
-# Keys of an item on its way; no data set can have them.
-_CASE, _SIDE = "\0case", "\0side"
+# A key of an item on its way; no data set can have it.
+_SIDE = "\0side"
 _NO_READER: tuple[str, Describe | None] = ("", None)
 _KEPT = ("name", "left_out", "expected", "missing", "notes")
 
@@ -61,7 +60,9 @@ def index(
     Args:
         found: "training" (and "testing") with items of image, and class_name, patient_id, group
             where known; further "name", "rejected", "left_out", "expected", "missing"; "describe", a
-            pair of a name with version and a function from a file to further keys of its item.
+            pair of a name with version and a function from a file to further keys of its item, among
+            them "frames" where a file may hold several, each of which becomes an item; "unique", the
+            key that no two images can share.
         root: Images are named as seen from here.
         cache: Where to keep what was seen, so that unchanged files are not opened again.
         workers: How many files are read at a time; as many as there are processors by default.
@@ -78,16 +79,16 @@ def index(
     rejected = list(found.get("rejected", []))
     items = _items(found, root, rejected)
     with IndexCache(cache, reader) as known:
-        seen, opened = _look(items, known, describe, workers, progress)
-        kept, copies = _sorted_out(items, seen, classes or {}, rejected)
+        items, seen, opened, looked = survey(items, known, describe, workers, progress)
+        kept, copies = _sorted_out(items, seen, classes or {}, found.get("unique", ""), rejected)
         if not kept:
             some = "; ".join(f"{entry['image']}: {entry['reason']}" for entry in rejected[:3])
             raise DataError(f"{root}: none of {len(rejected)} files can be used. {some}")
         pairs = _pairs(kept, copies, known)
-        known.keep(item["image"] for item in items)
+        known.keep(looked)
     links = grouping.links(kept, pairs)
     roots, needed = grouping.components(len(kept), links)
-    named = grouping.names(kept, roots, [item[_CASE] for item in kept])
+    named = grouping.names(kept, roots, [item[CASE] for item in kept])
     head = {
         "schema_version": SCHEMA_VERSION,
         **{key: found[key] for key in _KEPT if key in found},
@@ -100,8 +101,8 @@ def index(
     for item, name in zip(kept, named, strict=True):
         item["group"] = name
         lists[item.pop(_SIDE)].append(item)
-        del item[_CASE]
-    return Indexed(datalist.read(head | lists), opened, len(items) - opened)
+        del item[CASE]
+    return Indexed(datalist.read(head | lists), opened, len(looked) - opened)
 
 
 def incomplete(content: Mapping[str, Any]) -> str:
@@ -124,50 +125,37 @@ def _items(found: Mapping[str, Any], root: Path, rejected: list[dict[str, str]])
     for side in ("training", "testing"):
         for item in found.get(side, []):
             image = os.path.abspath(item["image"])  # noqa: PTH100  links stay links
-            case = _case(image, root)
-            if image in taken:
+            case = numbered(_case(image, root), item.get("frame"))
+            if case in taken:
                 rejected.append({"image": case, "reason": "named twice: it stands in the list already"})
                 continue
-            taken.add(image)
-            items.append(
-                {"patient_id": None, "group": None, **item, "image": image, _CASE: case, _SIDE: side}
-            )
+            taken.add(case)
+            items.append({"patient_id": None, "group": None, **item, "image": image, CASE: case, _SIDE: side})
     return items
 
 
-def _look(
-    items: Sequence[Item], known: IndexCache, describe: Describe | None, workers: int | None, progress: bool
-) -> tuple[list[Seen], int]:
-    paths = [item["image"] for item in items]
-    stamps = [stamp(path) for path in paths]
-    seen = {number: known.get(path, stamps[number]) for number, path in enumerate(paths)}
-    new = [number for number, one in seen.items() if one is None]
-    # Threads: decoders and hashes let go of the interpreter's lock, and nothing has to be started.
-    with ThreadPoolExecutor(workers or _processors()) as pool:
-        try:
-            results = pool.map(lambda number: look(Path(paths[number]), describe), new)
-            bar = tqdm(results, "index", len(new), disable=None if progress else True, delay=2, unit="image")
-            for number, one in zip(new, bar, strict=True):
-                seen[number] = one
-                known.put(paths[number], stamps[number], one)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [one for one in seen.values() if one is not None], len(new)
-
-
 def _sorted_out(
-    items: Sequence[Item], seen: Sequence[Seen], classes: Mapping[str, str], rejected: list[dict[str, str]]
+    items: Sequence[Item],
+    seen: Sequence[Seen],
+    classes: Mapping[str, str],
+    unique: str,
+    rejected: list[dict[str, str]],
 ) -> tuple[list[Item], list[np.ndarray]]:
     """The good items with all that is known of them, and their copies; the others go to `rejected`."""
     kept, copies = [], []
+    known: dict[tuple[str, object], str] = {}
     for item, one in zip(items, seen, strict=True):
         whole = {**item, **(one.facts or {}), "sha256": one.sha256}
         name = whole.get("class_name")
         reason = one.reason or ("" if name else "no label: nothing says what it shows")
         if reason or one.copy is None:
-            rejected.append({"image": item[_CASE], "reason": reason})
+            rejected.append({"image": item[CASE], "reason": reason})
             continue
+        if whole.get(unique):
+            twin = known.setdefault((whole[unique], whole.get("frame")), item[CASE])
+            if twin != item[CASE]:
+                rejected.append({"image": item[CASE], "reason": f"twice: its {unique} is that of {twin}"})
+                continue
         whole["class_name"] = classes.get(str(name), name)
         kept.append(whole)
         copies.append(one.copy)
@@ -175,17 +163,13 @@ def _sorted_out(
 
 
 def _pairs(items: Sequence[Item], copies: Sequence[np.ndarray], known: IndexCache) -> list[Pair]:
-    images = hashlib.sha256("".join(item["sha256"] for item in items).encode()).hexdigest()
+    named = "".join(numbered(item["sha256"], item.get("frame")) for item in items)
+    images = hashlib.sha256(named.encode()).hexdigest()
     pairs = known.pairs(images)
     if pairs is None:
         pairs = near_duplicates(copies)
         known.put_pairs(images, pairs)
     return pairs
-
-
-def _processors() -> int:
-    allowed: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _summary(
@@ -211,7 +195,7 @@ def _said(link: grouping.Link, items: Sequence[Item], groups: Sequence[str | Non
     said: dict[str, Any] = {
         "group": groups[link.first],
         "reason": link.reason,
-        "images": [items[link.first][_CASE], items[link.second][_CASE]],
+        "images": [items[link.first][CASE], items[link.second][CASE]],
     }
     if link.found is not None:
         said |= {"correlation": link.found.correlation, "fine": link.found.fine, "turn": link.found.turn}

@@ -17,7 +17,7 @@ from monai_brain.data.verify import Seen
 from monai_brain.errors import OutputError
 
 # Raised when what is kept for a file changes: older caches are then built anew.
-_VERSION = 1
+_VERSION = 2
 _TABLE = """CREATE TABLE IF NOT EXISTS seen (
     path TEXT, reader TEXT, stamp TEXT, sha256 TEXT, facts TEXT, copy BLOB, PRIMARY KEY (path, reader))"""
 _PAIRS = "CREATE TABLE IF NOT EXISTS pairs (images TEXT PRIMARY KEY, found TEXT)"
@@ -70,19 +70,22 @@ class IndexCache:
         self.close()
 
     def get(self, path: str, stamp: str | None) -> Seen | None:
-        """What is known of the file, if it has not changed."""
+        """What is known of the file, or of a frame of it by its name, if it has not changed."""
         row = self._known.get(path)
         if row is None or stamp is None or row[0] != stamp:
             return None
+        if not row[3]:  # a file of several frames, none of which was chosen
+            return Seen(frames=json.loads(row[2])["frames"])
         copy = np.frombuffer(row[3], np.uint8).reshape(SIDE, SIDE)
         return Seen(sha256=row[1], facts=json.loads(row[2]), copy=copy)
 
     def put(self, path: str, stamp: str | None, seen: Seen) -> None:
         """Keep what was seen of a good file; a bad one is looked at again next time."""
-        if self._base is None or stamp is None or seen.reason or seen.copy is None:
+        if self._base is None or stamp is None or seen.reason:
             return
-        facts = json.dumps(seen.facts)
-        row = (path, self._reader, stamp, seen.sha256, facts, seen.copy.tobytes())
+        facts = json.dumps({"frames": seen.frames} if seen.copy is None else seen.facts)
+        copy = b"" if seen.copy is None else seen.copy.tobytes()
+        row = (path, self._reader, stamp, seen.sha256, facts, copy)
         self._base.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def pairs(self, images: str) -> list[Pair] | None:

@@ -8,23 +8,24 @@ from pathlib import Path
 
 from monai_brain.data.folders import class_named
 from monai_brain.data.schema import Datalist, Item
-from monai_brain.data.tables import Row, column, rows_of
+from monai_brain.data.tables import Row, column, frame_of, rows_of
 
 _FILE, _LABEL = ("file", "image", "path"), ("label", "class_name", "class")
-_OURS = ("file", "label", "patient_id", "group", "source")
+_OURS = ("file", "label", "patient_id", "group", "source", "frame")
 _NOTHING = ("", "nan", "na", "n/a", "none", "null")
 
 
 def read(path: str | os.PathLike[str], columns: Mapping[str, str] | None = None) -> Datalist:
     """The rows of a CSV or Parquet table with the columns file and label, patient_id and group if known.
 
-    Files are relative to the table. Further columns go along into every result. A row without a file
-    or a label is rejected with its line. No image is opened here.
+    Files are relative to the table. The column frame chooses a frame of a multi-frame file or a slice
+    of a volume, the first being 0. Further columns go along into every result. A row without a file or
+    a label is rejected with its line. No image is opened here.
 
     Args:
         path: The table.
-        columns: The names of file, label, patient_id, group and source in this table, where they
-            are others.
+        columns: The names of file, label, patient_id, group, source and frame in this table, where
+            they are others.
 
     Raises:
         DataError: The table cannot be read, or a column is missing.
@@ -42,7 +43,9 @@ def read(path: str | os.PathLike[str], columns: Mapping[str, str] | None = None)
         if label.lower() in _NOTHING:
             rejected.append({"image": file, "reason": f"no label: line {line} has no {chosen['label']}"})
             continue
-        items.append(_item(table.parent, row, chosen))
+        item = _item(table.parent, row, chosen)
+        frame = frame_of(table, line, item.pop("frame", None) or "")
+        items.append(item if frame is None else item | {"frame": frame})
     return {"name": table.parent.name, "training": items, "rejected": rejected}
 
 

@@ -22,12 +22,14 @@ PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 PICTURES = (b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*", *(b"P%d" % i for i in range(1, 7)))
 _PILLOW_FORMATS = ("GIF", "BMP", "TIFF", "PPM", "JPEG")
-_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _EXIF_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
-class _Jpeg:
+class Jpeg:
+    """The header of a JPEG: its size, and where its first scan begins."""
+
     height: int
     width: int
     components: int
@@ -46,7 +48,7 @@ def read_png(path: Path, options: Options) -> Slice:
 def read_jpeg(path: Path, options: Options) -> Slice:
     """The (H, W) uint8 grey image of a JPEG: its luminance component, turned as EXIF says."""
     content = path.read_bytes()
-    header = _jpeg_header(path, content)
+    header = jpeg_header(path, content)
     check_size(path, header.height, header.width)
     if header.bits != 8:
         raise UnreadableImageError(path.name, "unsupported", f"a JPEG of {header.bits} bits")
@@ -118,7 +120,12 @@ def _check_png(path: Path, content: bytes) -> bytes:
     return exif
 
 
-def _jpeg_header(path: Path, content: bytes) -> _Jpeg:
+def jpeg_header(path: Path, content: bytes) -> Jpeg:
+    """What a JPEG, lossless and JPEG-LS too, says of itself before its pixels begin.
+
+    Raises:
+        UnreadableImageError: It is broken or cut off.
+    """
     position, size, exif = 2, None, b""
     while position + 4 <= len(content):
         mark = content[position + 1]
@@ -137,7 +144,7 @@ def _jpeg_header(path: Path, content: bytes) -> _Jpeg:
         elif mark == 0xDA:
             if size is None:
                 raise UnreadableImageError(path.name, "damaged", "the JPEG claims no size")
-            return _Jpeg(*size, exif, position)
+            return Jpeg(*size, exif, position)
         position += 2 + length
     raise UnreadableImageError(path.name, "truncated", "the header is cut off")
 

@@ -82,9 +82,10 @@ def checked(content: Mapping[str, Any], folder: Path, name: str) -> Datalist:
         raise DataError(f"{name}: names no image")
     seen: set[str] = set()
     for item in everything:
-        if item["image"] in seen:
-            raise DataError(f"{name}: the image {item['image']} is named twice")
-        seen.add(item["image"])
+        case = numbered(item["image"], item.get("frame"))
+        if case in seen:
+            raise DataError(f"{name}: the image {case} is named twice")
+        seen.add(case)
     if leakage is None:
         _check_sides(lists, name)
     head = {"schema_version": SCHEMA_VERSION, "name": "", "labels": [], "scheme": None, "folds": None}
@@ -114,10 +115,19 @@ def _checked_item(item: object, labels: Sequence[str], folder: Path, where: str)
         )
     if fold in validates:
         raise DataError(f"{where}: is tested and validates in the same fold {fold}")
+    frame = item.get("frame")
+    if frame is not None and not _whole(frame):
+        raise DataError(f"{where}: frame is {frame!r}, expected a whole number, the first frame being 0")
     ids = {key: _known_id(item.get(key), f"{where}: {key}") for key in ("patient_id", "group")}
     absolute = os.path.normpath(os.path.join(folder, image))  # noqa: PTH118  thousands of them
     places = {"fold": fold, "validates": list(validates)}
-    return {**item, "image": absolute, "label": index, "class_name": class_name, **ids, **places}
+    known = {key: value for key, value in item.items() if key != "frame" or value is not None}
+    return {**known, "image": absolute, "label": index, "class_name": class_name, **ids, **places}
+
+
+def numbered(name: str, frame: object) -> str:
+    """The name of one frame of a file, or the file's own name where no frame is chosen."""
+    return name if frame is None or frame == "" else f"{name} frame {frame}"
 
 
 def _whole(number: object) -> bool:

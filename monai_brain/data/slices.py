@@ -14,6 +14,9 @@ from monai_brain.errors import DataError
 # Above any detector and any scanner; below what fills the memory of a small machine.
 MAX_PIXELS = 64 * 2**20
 
+# The reason why a file of several frames is refused where none of them was chosen.
+SEVERAL = "several frames"
+
 Slice = tuple[np.ndarray, dict[str, Any]]
 
 

@@ -46,6 +46,22 @@ def column(table: Path, have: Sequence[str], names: Sequence[str], title: str = 
     raise DataError(f"{table}: has no column {' or '.join(names)}. {title}: {', '.join(have)}.")
 
 
+def frame_of(table: Path, line: int, text: str) -> int | None:
+    """The number in a cell of the column frame, the first frame being 0; None where the cell is empty.
+
+    Raises:
+        DataError: It is no whole number.
+    """
+    if not text:
+        return None
+    whole = text.removesuffix(".0")  # how tables with empty cells hold whole numbers
+    if not whole.isdecimal():
+        raise DataError(
+            f"{table}: line {line}: frame is {text!r}, expected a whole number, the first frame being 0"
+        )
+    return int(whole)
+
+
 def _csv(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
     with table.open(encoding="utf-8-sig", newline="") as stream:
         first = stream.readline()

@@ -6,12 +6,15 @@ import gzip
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from monai_brain.data.slices import MAX_PIXELS, Options, Slice, UnreadableImageError, check_size
+from monai_brain.data.slices import MAX_PIXELS, SEVERAL, Options, Slice, UnreadableImageError, check_size
 from monai_brain.errors import MissingExtraError
 
+PLANES = ("sagittal", "coronal", "axial")  # by the axis of LPS that looks out of them
+_KINDS = {"nifti": "NiftiImageIO", "nrrd": "NrrdImageIO", "metaimage": "MetaImageIO"}
 _MAGIC_AT, _NIFTI_HEAD = 344, 540
 # Which way columns and rows run on the screen, by the axis that looks out of it (LPS, toward +):
 # sagittal: posterior, then down; coronal and axial: to the patient's left, then down or posterior.
@@ -63,7 +66,53 @@ def _check_gzip(path: Path) -> None:
         raise UnreadableImageError(path.name, "damaged", "the compressed data are broken") from error
 
 
+def volume_header(path: Path, kind: str) -> tuple[int, str]:
+    """How many slices a volume holds as stored, and the plane in which they lie, empty for a single one."""
+    size, directions = _header(path, _KINDS[kind])[1:]
+    slices = size[2] if len(size) > 2 else 1
+    return slices, _plane(directions[:, 2]) if slices > 1 else ""
+
+
+def read_volume(path: Path, plane: str | None = None) -> list[np.ndarray]:
+    """All slices of a volume, each as `read_slice` gives it: as stored, or cut along a plane.
+
+    Args:
+        path: NIfTI, NRRD or MetaImage.
+        plane: axial, coronal or sagittal; by default the plane in which the slices are stored.
+    """
+    kind = recognised_volume(path)
+    if kind == "nifti" and path.name.endswith(".gz"):
+        _check_gzip(path)
+    array, directions = _array(path, _KINDS[kind])
+    volume = array.reshape(-1, *array.shape[-2:])
+    axis = 2
+    if plane is not None:
+        axis = int(np.abs(directions[PLANES.index(plane)]).argmax())
+    order = [number for number in range(3) if number != axis] + [axis]
+    turned = volume.transpose([2 - number for number in reversed(order)])
+    return [upright(slice_, directions[:, order]) for slice_ in turned]
+
+
+def recognised_volume(path: Path) -> str:
+    """nifti, nrrd or metaimage, by the file's first bytes."""
+    with path.open("rb") as stream:
+        head = stream.read(1024)
+    return "nrrd" if head.startswith(b"NRRD000") else "metaimage" if is_meta_image(head) else "nifti"
+
+
+def _plane(normal: np.ndarray) -> str:
+    return PLANES[int(np.abs(normal).argmax())]
+
+
 def _read(path: Path, options: Options, kind: str) -> Slice:
+    _, size, _ = _header(path, kind)
+    index = _index(path, size, options.frame)
+    array, directions = _array(path, kind)
+    plane = array.reshape(-1, *array.shape[-2:])[index]
+    return upright(plane, directions), {"frame": index + 1}
+
+
+def _header(path: Path, kind: str) -> tuple[Any, list[int], np.ndarray]:
     try:
         import itk
     except ImportError as error:
@@ -72,23 +121,33 @@ def _read(path: Path, options: Options, kind: str) -> Slice:
         header = getattr(itk, kind).New()
         header.SetFileName(str(path))
         header.ReadImageInformation()
-        size = [int(header.GetDimensions(axis)) for axis in range(header.GetNumberOfDimensions())]
+        axes = range(header.GetNumberOfDimensions())
+        size = [int(header.GetDimensions(axis)) for axis in axes]
         components = int(header.GetNumberOfComponents())
+        turn = np.array([[float(value) for value in header.GetDirection(axis)] for axis in axes]).T
     except Exception as error:  # ITK raises RuntimeError with a page of its own
         raise UnreadableImageError(path.name, "damaged", "the header cannot be read by ITK") from error
     _check(path, size, components)
-    index = _index(path, size, options.frame)
+    return itk, size, _three(turn)
+
+
+def _array(path: Path, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels, last axis first, and the directions of the axes in LPS."""
+    itk = _header(path, kind)[0]
     try:
         image = itk.imread(str(path), imageio=getattr(itk, kind).New())
         array = np.array(itk.array_view_from_image(image))
         turn = np.array(itk.array_from_matrix(image.GetDirection()), float)
     except Exception as error:
         raise UnreadableImageError(path.name, "truncated", "the pixels cannot be read by ITK") from error
-    plane = array.reshape(-1, *array.shape[-2:])[index]
+    return array, _three(turn)
+
+
+def _three(turn: np.ndarray) -> np.ndarray:
     directions = np.eye(3)
     count = min(3, len(turn))
     directions[:count, :count] = turn[:count, :count]
-    return upright(plane, directions), {"frame": index + 1}
+    return directions
 
 
 def _check(path: Path, size: list[int], components: int) -> None:
@@ -125,9 +184,7 @@ def _claimed(path: Path, pixels: int) -> int:
 def _index(path: Path, size: list[int], wanted: int | None) -> int:
     slices = size[2] if len(size) > 2 else 1
     if wanted is None and slices > 1:
-        raise UnreadableImageError(
-            path.name, "several frames", f"it holds {slices}; choose one, counting from 1"
-        )
+        raise UnreadableImageError(path.name, SEVERAL, f"it holds {slices}; choose one, counting from 1")
     if wanted is not None and not 1 <= wanted <= slices:
         raise UnreadableImageError(path.name, "no such frame", f"frame {wanted} of {slices}, counting from 1")
     return (wanted or 1) - 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_brain.errors import ConfigurationError, DataError
+from monai_brain.errors import ConfigurationError, DataError, UnknownNameError
 from monai_brain.evaluation.intervals import DRAWS, LEVEL
 from monai_brain.evaluation.metrics import Sample
 from monai_brain.evaluation.patients import by_patient, patient_names
@@ -52,7 +52,12 @@ def matched(first: Predictions, second: Predictions) -> tuple[Predictions, Predi
 
 
 def compare(
-    predictions: Mapping[str, Predictions], *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
+    predictions: Mapping[str, Predictions],
+    *,
+    against: str | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = LEVEL,
 ) -> dict[str, Any]:
     """Every pair of named predictions compared, as JSON takes it.
 
@@ -60,17 +65,32 @@ def compare(
     patient, and DeLong's test a class. Under "holm" stand the p-values corrected over all pairs, one family a
     test (and a figure).
 
+    Args:
+        predictions: The predictions by name.
+        against: One name that every other is compared with; by default each is compared with each.
+        draws: Resamples behind each interval.
+        seed: The same seed gives the same intervals.
+        level: The share of intervals that shall cover the truth.
+
     Raises:
         ConfigurationError: Fewer than two were given.
+        UnknownNameError: `against` is none of the names.
         DataError: Two are not of the same cases.
     """
     if len(predictions) < 2:
         raise ConfigurationError(
             f"Comparing needs at least two sets of predictions; {len(predictions)} given."
         )
+    if against is not None and against not in predictions:
+        raise UnknownNameError("set of predictions", against, predictions)
+    chosen = (
+        list(itertools.combinations(predictions, 2))
+        if against is None
+        else [(name, against) for name in predictions if name != against]
+    )
     pairs = [
         {"first": one, "second": other, **_pair(predictions[one], predictions[other], draws, seed, level)}
-        for one, other in itertools.combinations(predictions, 2)
+        for one, other in chosen
     ]
     _correct(pairs)
     notes = [f"Holm's correction is over {len(pairs)} pair(s)."]

@@ -59,6 +59,16 @@ def summary(metrics: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def by_subgroup(metrics: dict[str, Any]) -> str:
+    """The figures of each subgroup, as lines of text."""
+    rows = [["subgroup", "cases", "accuracy", "F1, macro", "AUROC, macro"]]
+    for column, values in metrics["subgroups"].items():
+        for value, found in values.items():
+            overall = (_figure(found["overall"][name]) for name in ("accuracy", "macro_f1", "macro_auroc"))
+            rows.append([f"{column} {value}", str(found["cases"]), *overall])
+    return "\n".join(_aligned(rows)) + "\n"
+
+
 def _figure(figure: dict[str, Any]) -> str:
     if figure["low"] is None:
         return _number(figure["value"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 from monai_brain.bundles import Bundle
 from monai_brain.data.reader import read_slice
+from monai_brain.data.slices import Options
 from monai_brain.errors import ConfigurationError, DataError, ModelError, UnknownNameError
 from monai_brain.evaluation.predictions import Prediction
 from monai_brain.inference import inputs as found_inputs
 from monai_brain.inference.maps import ActivationMaps
 from monai_brain.inference.predict import Failure, Item, Predictor, reason
-from monai_brain.inference.rows import predictions
 from monai_brain.transforms.grey import ToGrey255
 
 
@@ -73,7 +73,7 @@ class Explainer:
             MissingExtraError: pytorch-grad-cam is not installed.
         """
         self.predictor, self.labels = predictor, predictor.bundle.labels
-        self.maps = ActivationMaps(predictor.network, layer or _layer(predictor.bundle), method)
+        self.maps = ActivationMaps(predictor.network, layer or bundle_layer(predictor.bundle), method)
 
     def explain(
         self,
@@ -114,14 +114,24 @@ class Explainer:
 
     def _prepare(self, item: Item) -> _Prepared | Failure:
         try:
-            tensor = self.predictor.preprocess({"image": item["image"]})["image"]
-            image = ToGrey255()(torch.from_numpy(read_slice(item["image"])[0])[None])
+            image, meta = self._read(item)
+            if self.predictor.reading is None:
+                tensor = self.predictor.preprocess(found_inputs.named(item))["image"]
+            else:
+                tensor = self.predictor.transformed(image, meta)
+            shown = ToGrey255()(MetaTensor.ensure_torch_and_prune_meta(image, dict(meta))[None])
         except Exception as error:  # noqa: BLE001  a file from anywhere can make a decoder raise anything
             return Failure(str(item["case"]), reason(error, item))
         trace = list(tensor.applied_operations) if isinstance(tensor, MetaTensor) else []
         plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else torch.as_tensor(tensor)
-        grey = np.asarray(image)[0].round().astype(np.uint8)
+        grey = np.asarray(shown)[0].round().astype(np.uint8)
         return _Prepared(item, plain.contiguous(), trace, grey)
+
+    def _read(self, item: Item) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+        frame = item.get("frame")
+        options = self.predictor.reading or Options()
+        number = options.frame if frame is None else int(frame) + 1
+        return read_slice(item["image"], number, options.force, options.voi)
 
     def _explained(self, prepared: list[_Prepared], index: int | None) -> list[Explanation]:
         if not prepared:
@@ -129,13 +139,7 @@ class Explainer:
         images = torch.stack([one.tensor for one in prepared]).to(self.predictor.device)
         heat = self.maps(images, None if index is None else [index] * len(prepared))
         logits = self.maps.logits
-        rows = predictions(
-            [one.item for one in prepared],
-            logits,
-            self.labels,
-            model=self.predictor.bundle.name,
-            weights_sha256=self.predictor.weights_sha256,
-        )
+        rows = self.predictor.answers([one.item for one in prepared], np.asarray(logits))
         return [
             Explanation(
                 case=str(one.item["case"]),
@@ -171,9 +175,10 @@ def explain(
     target: str | None = None,
     weights: str | os.PathLike[str] | None = None,
     device: str | None = None,
+    names: str = "auto",
     failures: list[Failure] | None = None,
     progress: bool | None = False,
-) -> Iterator[Explanation]:
+) -> Generator[Explanation]:
     """Maps of where the evidence for a class lies, one after another, for every image under the inputs.
 
     Args:
@@ -184,6 +189,7 @@ def explain(
         target: name of the class to explain; by default the predicted one.
         weights: a .pt file or a run folder instead of the model's own weights.
         device: "cuda", "cpu"; by default the GPU where there is one.
+        names: auto, hashed or plain: how inputs are called; by default DICOM files are hashed.
         failures: a list that takes the inputs that cannot be read; without it the first one is an error.
         progress: True or False for a bar, None for one on a terminal.
 
@@ -191,7 +197,7 @@ def explain(
         MonaiBrainError: At once where model, inputs, method, layer or class do not exist.
         DataError: An input cannot be read, and `failures` was not given.
     """
-    items = found_inputs.find(inputs)
+    items = found_inputs.find(inputs, names, frames=True)
     with torch.inference_mode(False):  # weights that were made in it could never be differentiated through
         explainer = Explainer(Predictor(model, weights, device), method, layer)
     if target is not None:
@@ -201,11 +207,11 @@ def explain(
 
 def _explanations(
     explainer: Explainer,
-    items: list[dict[str, str]],
+    items: list[Item],
     target: str | None,
     failures: list[Failure] | None,
     progress: bool | None,
-) -> Iterator[Explanation]:
+) -> Generator[Explanation]:
     hidden = None if progress is None else not progress
     with tqdm(total=len(items), unit="image", desc="explain", disable=hidden) as bar:
         for answer in explainer.explain(items, target, threads=os.cpu_count() or 1):
@@ -218,7 +224,12 @@ def _explanations(
                 failures.append(answer)
 
 
-def _layer(bundle: Bundle) -> str:
+def bundle_layer(bundle: Bundle) -> str:
+    """The layer that the bundle is explained by.
+
+    Raises:
+        ConfigurationError: It names none.
+    """
     layer = bundle.facts.get("cam_layer")
     if not layer:
         raise ConfigurationError(

@@ -15,7 +15,7 @@ from ignite.engine import Engine, Events
 from monai_brain.bundles import Bundle
 from monai_brain.errors import ConfigurationError
 from monai_brain.evaluation.predictions import write
-from monai_brain.inference import weights
+from monai_brain.inference import decision, weights
 from monai_brain.inference.rows import predictions
 
 _LOG = logging.getLogger(__name__)
@@ -53,6 +53,8 @@ class SavePredictions:
         labels: class names in the network's order.
         bundle_root: the bundle whose name and weights' hash stand in the file.
         logits: the key of the engine's output that holds the logits.
+        decided: follow the temperature and the threshold that are kept with the weights, as `predict`
+            does; a run's own test does not, since both are chosen from what it gives.
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class SavePredictions:
         labels: Sequence[str],
         bundle_root: str | os.PathLike[str],
         logits: str = "pred",
+        decided: bool = False,
     ) -> None:
         self.path, self.labels, self.bundle_root, self.logits = path, tuple(labels), bundle_root, logits
+        self.decided = decided
         self.items = {str(item["case"]): item for item in items}
         self._cases: list[str] = []
         self._scores: list[np.ndarray[Any, Any]] = []
@@ -101,7 +105,7 @@ class SavePredictions:
             variant=str(bundle.facts.get("variant") or ""),
             weights_sha256=str(weights_hash(bundle)),
         )
-        write(found, self.path)
+        write(decision.of(bundle).apply(found) if self.decided else found, self.path)
         _LOG.info("predictions: %d in %s", len(self._cases), self.path)
 
 

@@ -31,6 +31,7 @@ class ActivationMaps:
     Attributes:
         greatest_batch: how many images one call should hold at most.
         logits: the network's answer to the images of the last call, (B, classes).
+        grid: the greater side of the layer's output in the last call.
     """
 
     def __init__(self, network: nn.Module, layer: str, method: str = "gradcam") -> None:
@@ -50,6 +51,7 @@ class ActivationMaps:
         self._target = _package("pytorch_grad_cam.utils.model_targets").ClassifierOutputTarget
         self.network, self.layer, self.method = network.eval().requires_grad_(False), layer, method
         self._module = layers[layer]
+        self.grid = 0
         self.logits: npt.NDArray[np.float32] = np.zeros((0, 0), np.float32)
 
     def __call__(self, images: torch.Tensor, classes: Sequence[int] | None = None) -> npt.NDArray[np.float32]:
@@ -77,6 +79,7 @@ class ActivationMaps:
                 raise
             finally:
                 cam.activations_and_grads.release()
+        self.grid = max(shapes[0][-2:])
         self.logits = cam.outputs.detach().float().cpu().numpy()
         return np.clip(np.nan_to_num(heat), 0, 1).astype(np.float32)
 

@@ -3,103 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-import torch
 from tqdm import tqdm
 
-from monai_brain import recipe, registry
 from monai_brain.bundles import Bundle
-from monai_brain.errors import MonaiBrainError
-from monai_brain.evaluation.predictions import Predictions, put_together
-from monai_brain.inference import inputs as found_inputs
-from monai_brain.inference import weights as network_weights
-from monai_brain.inference.inferer import MixedPrecisionInferer
-from monai_brain.inference.rows import predictions
-
-Item = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An input that could not be read, and why."""
-
-    case: str
-    reason: str
-
-
-@dataclass
-class Answers:
-    """What a model said about the inputs, in their order, and the inputs it could say nothing about."""
-
-    predictions: Predictions | None = None
-    failures: list[Failure] = field(default_factory=list)
-
-
-class Predictor:
-    """A model made ready to answer: its network with checked weights, and its recipe's preprocessing."""
-
-    def __init__(
-        self,
-        model: str | os.PathLike[str] | Bundle,
-        weights: str | os.PathLike[str] | None = None,
-        device: str | None = None,
-    ) -> None:
-        """Build the network of the model on the device, by default the GPU where there is one.
-
-        Raises:
-            ModelError: The model has no weights, or they are not those of its network.
-        """
-        self.bundle = registry.bundle(model)
-        path, recorded = network_weights.locate(self.bundle, weights)
-        parser = recipe.parsed(self.bundle, "inference")
-        self.preprocess = parser.get_parsed_content("preprocessing")
-        self.amp = bool(parser.get_parsed_content("amp"))
-        self.batch_size = int(parser.get_parsed_content("batch_size"))
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.network = parser.get_parsed_content("network_def").eval().to(self.device)
-        self.weights_sha256 = network_weights.load(self.network, path, recorded)
-        self.infer = MixedPrecisionInferer(self.amp)
-
-    def logits(self, images: torch.Tensor) -> np.ndarray[Any, Any]:
-        """The network's outputs (B, classes) for preprocessed images (B, C, H, W)."""
-        with torch.inference_mode():
-            return self.infer(images.to(self.device), self.network).cpu().numpy()
-
-    def batches(
-        self, items: Iterable[Item], batch_size: int | None = None, threads: int = 2
-    ) -> Iterator[tuple[list[Item], torch.Tensor | None, list[Failure]]]:
-        """Batches of the items that could be read, preprocessed by threads, and the failures among them."""
-        queue = iter(items)
-        with ThreadPoolExecutor(threads) as pool:
-            ahead = [pool.submit(self._prepare, item) for item in islice(queue, 2 * threads)]
-            good: list[tuple[Item, torch.Tensor]] = []
-            bad: list[Failure] = []
-            while ahead:
-                answer = ahead.pop(0).result()
-                ahead.extend(pool.submit(self._prepare, item) for item in islice(queue, 1))
-                if isinstance(answer, Failure):
-                    bad.append(answer)
-                else:
-                    good.append(answer)
-                if len(good) == (batch_size or self.batch_size) or (not ahead and (good or bad)):
-                    images = torch.stack([image for _, image in good]) if good else None
-                    yield [item for item, _ in good], images, bad
-                    good, bad = [], []
-
-    def _prepare(self, item: Item) -> tuple[Item, torch.Tensor] | Failure:
-        try:
-            image = self.preprocess({"image": item["image"]})["image"]
-        except Exception as error:  # noqa: BLE001  a file from anywhere can make a decoder raise anything
-            return Failure(str(item["case"]), reason(error, item))
-        plain = image.as_tensor() if hasattr(image, "as_tensor") else torch.as_tensor(image)
-        return item, plain.contiguous()
+from monai_brain.inference.answers import Answer, Answers, gathered
+from monai_brain.inference.gates import gates
+from monai_brain.inference.inputs import Inputs
+from monai_brain.inference.journal import Journal
+from monai_brain.inference.names import Names
+from monai_brain.inference.predictor import Failure as Failure
+from monai_brain.inference.predictor import Item as Item
+from monai_brain.inference.predictor import Predictor as Predictor
+from monai_brain.inference.predictor import reason as reason
+from monai_brain.inference.reading import Reading
+from monai_brain.inference.stream import Stream
 
 
 def predict(
@@ -110,55 +29,51 @@ def predict(
     device: str | None = None,
     batch_size: int | None = None,
     threads: int | None = None,
+    names: str = "auto",
+    force: bool = False,
+    plane: str | None = None,
     progress: bool | None = False,
 ) -> Answers:
-    """Probabilities of every class for every image under the inputs.
+    """Probabilities of every class for every image under the inputs, all in memory.
+
+    For archives that do not fit there, `monai_brain.inference.archive.answer` writes as it goes.
 
     Args:
         model: a registered name, a bundle folder or a run folder.
-        inputs: files, folders or globs.
+        inputs: files, folders, globs, zips, or "@FILE" for a list of them.
         weights: a .pt file or a run folder instead of the model's own weights.
         device: "cuda", "cpu"; by default the GPU where there is one.
         batch_size: images in one forward pass; by default the recipe's.
         threads: threads that read and preprocess; by default one a core.
+        names: auto, hashed or plain: how inputs are called; by default DICOM files are hashed.
+        force: ask the model even where its gates say that it is not made for the image.
+        plane: axial, coronal or sagittal, to cut volumes along; by default as they are stored.
         progress: True or False for a bar, None for one on a terminal.
 
     Raises:
         MonaiBrainError: The model or an input does not exist. A file that cannot be read raises
             nothing: it stands among the failures.
     """
-    items = found_inputs.find(inputs)
+    found = Inputs(inputs)
     predictor = Predictor(model, weights, device)
-    parts: list[Predictions] = []
-    answers = Answers()
-    bar = tqdm(
-        total=len(items), unit="image", desc="predict", disable=None if progress is None else not progress
+    naming = Names(names)
+    journal = Journal(None, os.urandom(32))
+    reading = Reading(predictor, naming, gates(predictor.bundle), force=force, plane=plane)
+    stream = Stream(
+        predictor,
+        reading,
+        naming,
+        journal.name,
+        batch_size=batch_size,
+        threads=threads or os.cpu_count() or 1,
     )
-    with bar:
-        for batch, images, failures in predictor.batches(items, batch_size, threads or os.cpu_count() or 1):
-            answers.failures += failures
-            if images is not None:
-                parts.append(
-                    predictions(
-                        batch,
-                        predictor.logits(images),
-                        predictor.bundle.labels,
-                        model=predictor.bundle.name,
-                        weights_sha256=predictor.weights_sha256,
-                    )
-                )
-            bar.update(len(batch) + len(failures))
-    answers.predictions = put_together(parts) if parts else None
-    return answers
-
-
-def reason(error: BaseException, item: Item) -> str:
-    """Why an item failed, in one line without its path: the case names the input already."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, MonaiBrainError):
-        cause = cause.__cause__ or cause.__context__
-    text = " ".join(str(cause or error).split()) or type(error).__name__
-    path = str(item["image"])
-    for name in (path, str(Path(path).resolve()), Path(path).name):
-        text = text.removeprefix(f"{name}: ").replace(name, "the file")
-    return text if cause is not None else f"{type(error).__name__}: {text}"
+    answers: list[Answer] = []
+    hidden = None if progress is None else not progress
+    try:
+        with tqdm(total=found.count(), unit="image", desc="predict", disable=hidden) as bar:
+            for ready in stream.answers(entry for entry in found if journal.take(entry)):
+                answers += ready
+                bar.update(len(ready))
+    finally:
+        journal.close()
+    return gathered(answers, predictor.bundle, predictor.weights_sha256)

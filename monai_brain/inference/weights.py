@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import pickle
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import torch
 
@@ -18,6 +21,7 @@ from monai_brain.inference.channels import adapt_input_channels
 if TYPE_CHECKING:
     import os
 
+_LOG = logging.getLogger(__name__)
 StateDict = dict[str, torch.Tensor]
 
 
@@ -116,16 +120,27 @@ def read(path: str | os.PathLike[str], sha256: str | None = None) -> StateDict:
     return content
 
 
-def load(network: torch.nn.Module, path: str | os.PathLike[str], sha256: str | None = None) -> str:
+def load(
+    network: torch.nn.Module,
+    path: str | os.PathLike[str],
+    sha256: str | None = None,
+    but: Sequence[str] = (),
+) -> str:
     """Fill the network with the weights in a file, all of them or none; gives the file's SHA-256.
 
-    Weights for one input channel fit a network for three and the other way round.
+    Weights for one input channel fit a network for three and the other way round. The tensors named in
+    `but` stay as the network has them.
 
     Raises:
         ModelError: The weights are of another network.
+        UnknownNameError: The network has no tensor of a name in `but`.
     """
-    state = adapt_input_channels(read(path, sha256), network)
     own = network.state_dict()
+    for name in but:
+        if name not in own:
+            raise UnknownNameError("tensor of the head", name, own)
+    kept = {name: own[name] for name in but}
+    state = adapt_input_channels({**read(path, sha256), **kept}, network)
     missing, left = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or left:
         raise ModelError(
@@ -143,8 +158,15 @@ def load(network: torch.nn.Module, path: str | os.PathLike[str], sha256: str | N
     return digest(path)
 
 
-def start(network: torch.nn.Module, weights: str, bundle_root: str | os.PathLike[str]) -> torch.nn.Module:
+def start(
+    network: torch.nn.Module,
+    weights: str,
+    bundle_root: str | os.PathLike[str],
+    new_head: Sequence[str] = (),
+) -> torch.nn.Module:
     """The network as a training begins it: "scratch", "imagenet", "shipped", a .pt file or a run folder.
+
+    The tensors of a new head are named in `new_head`; they begin at random whatever the others begin with.
 
     Raises:
         ModelError: The weights cannot be had.
@@ -159,14 +181,73 @@ def start(network: torch.nn.Module, weights: str, bundle_root: str | os.PathLike
                 f"{bundle.name} has no ImageNet weights. Start from scratch or name a file."
             )
         return network  # its network_def has seen to it
-    load(network, *locate(bundle, weights))
+    path, sha256 = locate(bundle, weights)
+    load(network, path, sha256, new_head)
+    if new_head:
+        _LOG.info("new head: %s begin anew; all other weights are of %s", ", ".join(new_head), path)
     return network
 
 
-def save(network: torch.nn.Module, path: str | os.PathLike[str]) -> None:
-    """Write the network's flat state_dict, whole or not at all."""
+def save(network: torch.nn.Module, path: str | os.PathLike[str]) -> str:
+    """Write the network's flat state_dict, whole or not at all; gives the file's SHA-256."""
+    return write_tensors(path, _flat(network))
+
+
+def state_sha256(network: torch.nn.Module) -> str:
+    """The SHA-256 of the file that `save` would write."""
+    nowhere = _Hashing()
+    torch.save(_flat(network), nowhere)  # type: ignore[arg-type]  # all it asks of a file is write()
+    return nowhere.digest.hexdigest()
+
+
+def _flat(network: torch.nn.Module) -> StateDict:
+    return {key: value.detach().cpu() for key, value in network.state_dict().items()}
+
+
+def write_tensors(
+    path: str | os.PathLike[str], content: Mapping[str, Any], before: Callable[[str], object] | None = None
+) -> str:
+    """Write what torch.save takes, whole or not at all; gives the file's SHA-256.
+
+    `before` is handed the hash when all bytes are written and the file has not taken its name yet.
+
+    Raises:
+        OutputError: The disk is full, or the place cannot be written.
+    """
     with whole(path, "wb") as stream:
-        torch.save({key: value.detach().cpu() for key, value in network.state_dict().items()}, stream)
+        hashing = _Hashing(stream)
+        try:
+            torch.save(content, hashing)  # type: ignore[arg-type]  # all it asks of a file is write()
+        except Exception:
+            if hashing.failure is not None:
+                # torch's writer, which is C++, reports a full disk as an error of its own.
+                raise hashing.failure from None
+            raise
+        sha256 = hashing.digest.hexdigest()
+        if before is not None:
+            before(sha256)
+    return sha256
+
+
+class _Hashing:
+    """A binary file that counts its SHA-256 while it is written, and keeps the error that stopped it."""
+
+    def __init__(self, stream: IO[bytes] | None = None) -> None:
+        self.stream, self.digest = stream, hashlib.sha256()
+        self.failure: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            if self.stream is not None:
+                self.stream.write(data)
+        except OSError as error:
+            self.failure = error
+            raise
+        self.digest.update(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing: the stream is flushed when it is whole."""
 
 
 def _plain_keys(recipe: dict[str, Any]) -> list[str]:

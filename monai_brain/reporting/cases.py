@@ -12,6 +12,7 @@ from monai_brain.evaluation.prediction_columns import NONE
 from monai_brain.evaluation.predictions import Predictions
 from monai_brain.reporting.heat import SIDE, Maps
 from monai_brain.reporting.markup import Markup, joined, tag
+from monai_brain.reporting.pictures import names as pictures_called
 from monai_brain.reporting.sheet import scrolling
 
 ROWS = 50  # of one page of the table
@@ -63,7 +64,7 @@ def data(predictions: Predictions, pictures: Mapping[str, str], maps: Maps) -> d
     content["order"] = order(predictions)
     place = {name: index for index, name in enumerate(pictures)}
     content["pictures"] = list(pictures.values())
-    content["picture"] = [place.get(name, NONE) for name in predictions.image.tolist()]
+    content["picture"] = [place.get(name, NONE) for name in pictures_called(predictions)]
     content["arm"] = arms(predictions)
     content["maps"] = {str(row): cells for row, cells in maps.found.items()}
     content["side"] = SIDE

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,20 +65,26 @@ def _explain(
     run: Run, source: Source, rows: list[int], answer: Maps, device: str | None, step: Callable[[int], object]
 ) -> None:
     from monai_brain.inference.explain import Explainer, Explanation
-    from monai_brain.inference.predict import Item, Predictor
+    from monai_brain.inference.predict import Predictor
 
     predictor = Predictor(Bundle.at(run.folder), device=device)
     explainer = Explainer(predictor, METHOD)
-    items: Iterable[Item] = (
-        {"image": str(source.folder / Path(str(source.predictions.image[row]))), "case": str(row)}
-        for row in rows
-    )
+    items = (_item(source, row) for row in rows)
     for row, one in zip(rows, explainer.explain(items), strict=True):
         step(1)
         if isinstance(one, Explanation) and one.class_name == source.predictions.column("predicted")[row]:
             small = (boxed(one.heat, SIDE) * 255).round().clip(0, 255).astype(np.uint8)
             answer.found[row] = base64.b64encode(small.tobytes()).decode()
     answer.layer = explainer.maps.layer
+
+
+def _item(source: Source, row: int) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "image": str(source.folder / Path(str(source.predictions.image[row]))),
+        "case": str(row),
+    }
+    frame = source.predictions.meta["frame"][row] if "frame" in source.predictions.meta else ""
+    return item | ({"frame": frame} if frame != "" else {})
 
 
 def _of(run: Run, predictions: Predictions, rows: Sequence[int], alone: bool) -> list[int]:

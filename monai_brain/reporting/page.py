@@ -22,7 +22,7 @@ from monai_brain.reporting.evidence import Evidence
 from monai_brain.reporting.findings import Findings, find
 from monai_brain.reporting.heat import Maps, maps
 from monai_brain.reporting.markup import Markup, joined, tag, text
-from monai_brain.reporting.pictures import pictures
+from monai_brain.reporting.pictures import names, pictures
 from monai_brain.reporting.source import KINDS, read_source
 
 MOST_PICTURES = 1000
@@ -74,7 +74,8 @@ def report(
     found = find(source, split, draws, seed)
     order = cases.order(source.predictions)
     shown = pictures(source.predictions, source.folder, order, MOST_PICTURES) if images else {}
-    wanted = [row for row in order if source.predictions.image[row] in shown][:most_maps]
+    called = names(source.predictions)
+    wanted = [row for row in order if called[row] in shown][:most_maps]
     hidden = True if not wanted else None if progress is None else not progress
     with tqdm(total=len(wanted), unit="map", desc="report", disable=hidden) as bar:
         heat = maps(source, wanted, device, bar.update) if wanted else Maps()

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from monai_brain.data.loading import chosen
 from monai_brain.data.reader import read_slice
+from monai_brain.data.schema import numbered
 from monai_brain.errors import MonaiBrainError
 from monai_brain.evaluation.predictions import Predictions
 from monai_brain.transforms.grey import ToGrey255
@@ -25,7 +27,7 @@ _SAMPLE = 12
 
 
 def pictures(predictions: Predictions, folder: Path, rows: Sequence[int], most: int) -> dict[str, str]:
-    """Data URIs of the images that can be read, by their names, as large as `BUDGET` allows.
+    """Data URIs of the images that can be read, by `names` of their rows, as large as `BUDGET` allows.
 
     Args:
         predictions: rows whose column "image" names a file.
@@ -33,20 +35,30 @@ def pictures(predictions: Predictions, folder: Path, rows: Sequence[int], most: 
         rows: the rows in the order in which they are wanted.
         most: how many pictures there may be.
     """
-    names = list(dict.fromkeys(str(predictions.image[row]) for row in rows if predictions.image[row]))
-    present = [name for name in names if (folder / name).is_file()][:most]
+    called = names(predictions)
+    frames = predictions.meta.get("frame", [None] * len(predictions))
+    found = {called[row]: (folder / str(predictions.image[row]), frames[row]) for row in rows if called[row]}
+    present = {name: one for name, one in found.items() if one[0].is_file()}
+    present = dict(list(present.items())[:most])
     if not present:
         return {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        side = _side([folder / name for name in present], pool)
-        drawn = pool.map(lambda name: picture(folder / name, side), present)
+        side = _side(list(present.values()), pool)
+        drawn = pool.map(lambda one: picture(one[0], one[1], side), present.values())
         return {name: _uri(one) for name, one in zip(present, drawn, strict=True) if one is not None}
 
 
-def picture(file: Path, side: int) -> bytes | None:
-    """A file's image as a square WebP; None where it cannot be read, or text is burned into it."""
+def names(predictions: Predictions) -> list[str]:
+    """What each row's picture is called: its image, and the frame if one is chosen; "" without an image."""
+    frames = predictions.meta.get("frame", [None] * len(predictions))
+    images = predictions.image.tolist()
+    return [numbered(name, frame) if name else "" for name, frame in zip(images, frames, strict=True)]
+
+
+def picture(file: Path, frame: object, side: int) -> bytes | None:
+    """A file's image, or one frame of it, as a square WebP; None where it cannot be read or bears text."""
     try:
-        values, meta = read_slice(file)
+        values, meta = read_slice(file, chosen({"frame": frame}))
         grey = np.asarray(ToGrey255()(torch.from_numpy(values)[None]))[0]
     except (MonaiBrainError, TypeError):
         return None
@@ -70,11 +82,13 @@ def boxed(values: npt.NDArray[np.floating], side: int) -> npt.NDArray[np.float32
     return square
 
 
-def _side(files: Sequence[Path], pool: ThreadPoolExecutor) -> int:
+def _side(files: Sequence[tuple[Path, object]], pool: ThreadPoolExecutor) -> int:
     """The largest side at which all files fit into the budget, judged by some of them."""
     some = files[:: max(1, len(files) // _SAMPLE)]
     for side in SIDES[:-1]:
-        sizes = [len(one) for one in pool.map(lambda file, side=side: picture(file, side), some) if one]
+        sizes = [
+            len(one) for one in pool.map(lambda one, side=side: picture(one[0], one[1], side), some) if one
+        ]
         if not sizes or sum(sizes) / len(sizes) * len(files) <= BUDGET:
             return side
     return SIDES[-1]

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from monai_brain.bundles import WEIGHTS_FILE, Bundle
+from monai_brain.dicom_out import codes
 from monai_brain.errors import MonaiBrainError
 from monai_brain.registry import registry
 from monai_brain.testing import bench, subject
@@ -81,6 +82,8 @@ def check_metadata_complete(bundle: Bundle) -> None:
         "changed.",
     )
     _check_formats(bundle)
+    if "codes" in facts:
+        _check_codes(bundle)
     paper = facts["paper"]
     require(
         isinstance(paper, dict)
@@ -100,6 +103,14 @@ def check_metadata_complete(bundle: Bundle) -> None:
         re.search("research use only", str(facts["disclaimer"]), re.IGNORECASE),
         'monai_brain#disclaimer must say "Research use only, not for diagnosis."',
     )
+
+
+def _check_codes(bundle: Bundle) -> None:
+    """What DICOM reports are coded with, where the model says it."""
+    try:
+        codes.read(bundle)
+    except MonaiBrainError as error:
+        raise CheckFailed(str(error)) from None
 
 
 def _check_formats(bundle: Bundle) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]  # public, but not listed
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset, DistributedSampler
 
@@ -26,13 +29,27 @@ def join() -> torch.device:
             "multi_gpu_train.json needs torchrun: "
             "torchrun --standalone --nproc_per_node=2 -m monai.bundle run --config_file ..."
         )
-    if not torch.distributed.is_initialized():
-        idist.initialize("nccl" if torch.cuda.is_available() else "gloo")
+    device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-        return device
-    return torch.device("cpu")
+    if not torch.distributed.is_initialized():
+        _meet("nccl" if device.type == "cuda" else "gloo")
+        idist.get_rank()  # Ignite takes over what torch has begun
+    return device
+
+
+def _meet(backend: str) -> None:
+    # torchrun's store outlives a restart, and with it the addresses of the processes that died: each start
+    # needs names of its own there, or a process waits for one that is gone.
+    store, rank, size = next(rendezvous("env://"))
+    start = f"start_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    torch.distributed.init_process_group(backend, store=PrefixStore(start, store), rank=rank, world_size=size)
+
+
+def restarted(run_dir: str | os.PathLike[str]) -> bool:
+    """Whether torchrun has begun the processes anew after one of them died: the run then goes on."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" and Path(run_dir).is_dir()
 
 
 def with_shared_statistics(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:

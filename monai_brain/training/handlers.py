@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import math
 import random
-import sys
-import time
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import ignite.distributed as idist
 import numpy as np
@@ -17,10 +12,9 @@ from ignite.engine import Engine, Events
 from ignite.handlers import EarlyStopping
 from monai.data.utils import set_rnd
 from monai.engines.utils import IterationEvents
-from tqdm import tqdm
 
-from monai_brain.errors import MonaiBrainError
-from monai_brain.training.run_folder import METRICS_FILE
+from monai_brain.training.failures import NonFiniteError
+from monai_brain.training.progress import Progress as Progress
 
 
 class ReseedEachEpoch:
@@ -50,7 +44,7 @@ class ReseedEachEpoch:
 
 
 class RefuseNonFiniteLoss:
-    """Stop before a loss that is no number reaches the weights.
+    """Stop before a loss or a gradient that is no number reaches the weights.
 
     Ignite's TerminateOnNan looks after the step, when the weights are lost already.
     """
@@ -59,18 +53,38 @@ class RefuseNonFiniteLoss:
         self.optimizer = optimizer
 
     def attach(self, engine: Engine) -> None:
-        """Test each loss before its backward pass."""
+        """Test each loss before its backward pass, and the gradients before the step."""
         engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
+        # A GradScaler finds infinite gradients by itself, leaves out the step and lowers its scale.
+        if getattr(engine, "scaler", None) is None:
+            engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._test_gradients)
 
     def __call__(self, engine: Engine) -> None:
         """Raise if the loss of this batch is not finite."""
         loss = engine.state.output["loss"].detach()
-        if bool(torch.isfinite(loss).all()):
+        if not bool(torch.isfinite(loss).all()):
+            self._refuse(engine, f"The loss became {loss.item():g}")
+
+    def _test_gradients(self, engine: Engine) -> None:
+        gradients = [
+            parameter.grad
+            for group in self.optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        # One number to look at instead of one a tensor; the norm of finite ones can be infinite too.
+        if bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
             return
-        cases = [str(case) for case in engine.state.batch.get("case", [])]
+        count = sum(not bool(torch.isfinite(gradient).all()) for gradient in gradients)
+        if count:
+            self._refuse(engine, f"The gradients of {count} tensors became infinite or no number")
+
+    def _refuse(self, engine: Engine, what: str) -> NoReturn:
+        batch = engine.state.batch
+        cases = [str(case) for case in batch.get("case", [])] if isinstance(batch, dict) else []
         rates = ", ".join(f"{group['lr']:g}" for group in self.optimizer.param_groups)
-        raise NonFiniteLossError(
-            f"The loss became {loss.item():g} at iteration {engine.state.iteration} "
+        raise NonFiniteError(
+            f"{what} at iteration {engine.state.iteration} "
             f"(epoch {engine.state.epoch}, learning rate {rates}); "
             "the weights before it are kept. Lower learning_rate, or look at the batch: "
             f"{', '.join(cases[:8])}{', ...' if len(cases) > 8 else ''}."
@@ -100,107 +114,8 @@ class StopEarly:
         return dict(self._counter.state_dict()) if self._counter is not None else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on counting from there."""
+        """Go on counting from there; a training that had stopped already trains no further."""
         if self._counter is not None:
             self._counter.load_state_dict(state)
-
-
-class NonFiniteLossError(MonaiBrainError):
-    """The loss of a training became infinite or no number."""
-
-
-class Progress:
-    """A bar on a terminal, and one line an epoch in metrics.csv.
-
-    The bar shows epoch, loss, accuracies, learning rate and images a second; in a pipe it is silent.
-    """
-
-    COLUMNS = ("epoch", "loss", "train_accuracy", "validation_accuracy", "learning_rate", "images_per_second")
-
-    def __init__(
-        self,
-        run_dir: str | Path,
-        evaluator: Engine,
-        optimizer: torch.optim.Optimizer,
-        show: bool | None = None,
-    ) -> None:
-        """With `show` None the bar appears where standard error is a terminal."""
-        self.path, self.evaluator, self.optimizer = Path(run_dir) / METRICS_FILE, evaluator, optimizer
-        self.hidden = None if show is None else not show
-        self._bar: Any = None
-        self._loss, self._images, self._since = 0.0, 0, 0.0
-
-    def attach(self, engine: Engine) -> None:
-        """Follow the training; of several processes only the first shows and writes anything."""
-        if idist.get_rank():
-            return
-        engine.add_event_handler(Events.STARTED, self._begin)
-        engine.add_event_handler(Events.EPOCH_STARTED, self._begin_epoch)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
-        engine.add_event_handler(Events.COMPLETED, self._end)
-        engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
-
-    def _begin(self, engine: Engine) -> None:
-        total = engine.state.max_epochs * engine.state.epoch_length
-        self._bar = tqdm(
-            total=total,
-            initial=engine.state.epoch * engine.state.epoch_length,
-            disable=self.hidden,
-            file=sys.stderr,
-            unit="batch",
-            desc="train",
-        )
-        self._keep(engine.state.epoch)
-
-    def _keep(self, epochs: int) -> None:
-        """Of an earlier run's lines keep those of the epochs that are not run again."""
-        lines: list[list[str]] = []
-        if self.path.is_file():
-            with self.path.open(encoding="utf-8", newline="") as stream:
-                lines = [line for line in csv.reader(stream) if line[:1] and line[0].isdigit()]
-        with self.path.open("w", encoding="utf-8", newline="") as stream:
-            csv.writer(stream).writerows([self.COLUMNS, *(line for line in lines if int(line[0]) <= epochs)])
-
-    def _begin_epoch(self, engine: Engine) -> None:
-        self._loss, self._images, self._since = 0.0, 0, time.perf_counter()
-
-    def _step(self, engine: Engine) -> None:
-        output = engine.state.output
-        count = len(output["image"])
-        self._images += count
-        self._bar.update()
-        loss = float(output["loss"].detach())
-        self._loss += loss * count
-        if not self._bar.disable:
-            self._bar.set_postfix_str(
-                f"epoch {engine.state.epoch}/{engine.state.max_epochs}, loss {loss:.3f}, "
-                f"{self._rate():.0f} img/s{self._best()}"
-            )
-
-    def _best(self) -> str:
-        best = getattr(self.evaluator.state, "best_metric", -1)
-        return f", best validation {best:.3f}" if best is not None and best >= 0 else ""
-
-    def _rate(self) -> float:
-        return self._images / max(time.perf_counter() - self._since, 1e-9)
-
-    def _end_epoch(self, engine: Engine) -> None:
-        validated = self.evaluator.state.metrics if self.evaluator.state.epoch else {}
-        line = (
-            engine.state.epoch,
-            self._loss / max(self._images, 1),
-            engine.state.metrics.get("accuracy", math.nan),
-            validated.get("accuracy", math.nan),
-            self.optimizer.param_groups[0]["lr"],
-            self._rate(),
-        )
-        with self.path.open("a", encoding="utf-8", newline="") as stream:
-            csv.writer(stream).writerow([line[0], *(f"{value:.6g}" for value in line[1:])])
-
-    def _end(self, engine: Engine) -> None:
-        self._bar.close()
-
-    def _fail(self, engine: Engine, error: BaseException) -> None:
-        self._bar.close()
-        raise error
+            if self._counter.counter >= self._counter.patience:
+                self._counter.trainer.terminate()

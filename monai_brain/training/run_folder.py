@@ -10,18 +10,22 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
+
 import monai_brain
 from monai_brain import recipe
 from monai_brain.bundles import WEIGHTS_FILE, Bundle
 from monai_brain.data import datalist as datalists
 from monai_brain.errors import ConfigurationError, OutputError
-from monai_brain.files import read_json, sha256, sweep, write_json
+from monai_brain.files import read_json, sha256, sweep, whole, write_json
+from monai_brain.inference import decision
 from monai_brain.inference import weights as network_weights
 from monai_brain.inference.cost import cost
+from monai_brain.training import checkpoint_files, own_classes
 
-CHECKPOINT_FILE = "checkpoints/last.pt"
 MANIFEST_FILE = "manifest.json"
 METRICS_FILE = "metrics.csv"
+EVENTS_FOLDER = "events"
 PREDICTIONS_FILE = "predictions.csv"
 JUDGEMENT_FILE = "metrics.json"
 _PACKAGES = ("monai", "numpy", "opencv-python-headless", "pytorch-ignite", "scikit-learn", "scipy", "torch")
@@ -33,40 +37,59 @@ def begin(
     config: Mapping[str, Any],
     datalist: str | Mapping[str, Any],
     resume: bool,
+    device: Any = None,
 ) -> Path:
     """The run folder, with the configs as resolved and the manifest's first half.
 
     Raises:
         OutputError: The folder holds another run, and this one is not to go on with it.
-        ConfigurationError: There is no checkpoint to go on from.
+        ConfigurationError: There is nothing to go on with, or it was begun with other data.
     """
     folder = Path(run_dir)
-    if resume and not (folder / CHECKPOINT_FILE).is_file():
-        raise ConfigurationError(
-            f"{folder} has no {CHECKPOINT_FILE} to resume from. Start it without --resume."
-        )
+    if resume:
+        _check_same(folder, datalist)
     # One that ended before its first epoch, for a wrong option say, left nothing worth keeping. Nor has one
     # that is only initialized, which MONAI's federated client does again after it has set its values.
-    if not resume and any((folder / name).exists() for name in (CHECKPOINT_FILE, WEIGHTS_FILE)):
+    elif checkpoint_files.found(folder) or (folder / WEIGHTS_FILE).exists():
         raise OutputError(
             f"{folder} holds a run already. Name another run_dir, or go on with it by --resume."
         )
-    for place in (folder, folder / "models", folder / "checkpoints"):
+    for place in (
+        folder,
+        *(folder / name for name in ("configs", "docs", "models", checkpoint_files.FOLDER)),
+    ):
         try:
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"Cannot make {place}: {error.strerror}. Name another run_dir.") from None
         sweep(place)
+    checkpoint_files.tidy(folder)
     for name, content in recipe.as_resolved(bundle_root, config).items():
         write_json(folder / "configs" / name, content)
     for name in ("LICENSE", "configs/logging.conf", "docs/README.md", "docs/data_license.txt"):
         source = Path(bundle_root) / name
         if source.is_file() and source.resolve() != (folder / name).resolve():
-            (folder / name).parent.mkdir(exist_ok=True)
-            (folder / name).write_bytes(source.read_bytes())
+            with whole(folder / name, "wb") as stream:
+                stream.write(source.read_bytes())
     _as_trained(folder, config)
-    write_json(folder / MANIFEST_FILE, {**_manifest(bundle_root, config), "datalist": _told(datalist)})
+    manifest = _manifest(bundle_root, config)
+    manifest |= {"device": str(device), "processes": idist.get_world_size(), "datalist": _told(datalist)}
+    write_json(folder / MANIFEST_FILE, manifest)
     return folder
+
+
+def _check_same(folder: Path, datalist: str | Mapping[str, Any]) -> None:
+    """Refuse to go on with what is no run, or is one of other data. One without a checkpoint begins anew."""
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder} holds no run to resume. Start it without --resume.")
+    if not (folder / MANIFEST_FILE).is_file():
+        return
+    begun, now = read_json(folder / MANIFEST_FILE).get("datalist", {}), _told(datalist)
+    if begun.get("sha256") != now["sha256"]:
+        raise ConfigurationError(
+            f"{folder} was begun with a datalist of SHA-256 {str(begun.get('sha256'))[:12]}..., this one has "
+            f"{str(now['sha256'])[:12]}.... Resume with that one, or train from its weights by --from."
+        )
 
 
 def leakage(run_dir: str | Path) -> str | None:
@@ -98,7 +121,8 @@ def _as_trained(folder: Path, config: Mapping[str, Any]) -> None:
     metadata = read_json(folder / "configs" / "metadata.json")
     facts = metadata.setdefault("monai_brain", {})
     facts.setdefault("model", Bundle.at(folder).name)
-    facts.pop("weights", None)  # those of the bundle that this run started from
+    for name in ("weights", decision.KEY):
+        facts.pop(name, None)  # those of the bundle that this run started from
     image = metadata["network_data_format"]["inputs"]["image"]
     size, channels = config.get("image_size"), config.get("in_channels")
     if isinstance(size, int):
@@ -107,11 +131,20 @@ def _as_trained(folder: Path, config: Mapping[str, Any]) -> None:
         image["num_channels"] = channels
         image["channel_def"] = {str(index): "image" for index in range(channels)}
     if isinstance(config.get("labels"), list):  # named by the user in place of the bundle's own
-        pred = metadata["network_data_format"]["outputs"]["pred"]
-        pred["channel_def"] = {str(index): name for index, name in enumerate(config["labels"])}
-        pred["num_channels"] = len(config["labels"])
+        own_classes.described(metadata, config["labels"])
+        _say_on_card(folder, config["labels"])
     facts["variant"] = config.get("variant") or ""
     write_json(folder / "configs" / "metadata.json", metadata)
+
+
+def _say_on_card(folder: Path, labels: list[str]) -> None:
+    """Let nobody take the card of the model that was started from for one of these classes."""
+    path = folder / "docs" / "README.md"
+    card = path.read_text(encoding="utf-8") if path.is_file() else ""
+    note = f"> Trained anew for the classes {', '.join(labels)}. Below is the card of the model it began as."
+    if not card.startswith(note):
+        with whole(path) as stream:
+            stream.write(f"{note}\n\n{card}")
 
 
 def _told(datalist: str | Mapping[str, Any]) -> dict[str, Any]:

@@ -27,9 +27,9 @@ def register_datasets(register) -> None:  # type: ignore[no-untyped-def]
 
 @mb.hookimpl
 def register_writers(register) -> None:  # type: ignore[no-untyped-def]
-    register("csv", "monai_brain.inference.writers:csv", help="predictions.csv, the form that evaluate reads")
+    register("csv", "monai_brain.inference.writers:Csv", help="predictions.csv, the form that evaluate reads")
     register(
-        "jsonl", "monai_brain.inference.writers:jsonl", help="results.jsonl, one result or failure a line"
+        "jsonl", "monai_brain.inference.writers:JsonLines", help="results.jsonl, one result or failure a line"
     )
 
 

@@ -23,10 +23,10 @@ FILES, THREADS = 1000, 2
 def brain_crop() -> Iterator[Contest]:
     from monai_brain.transforms.brain_crop import brain_box
 
-    slices = _slices(CROPS)
+    images = slices(CROPS)
     yield Contest(
-        Way("brain_box", lambda: [brain_box(image, margin=MARGIN) for image in slices], CROPS),
-        (Way("the bare steps in OpenCV", lambda: [_box(image) for image in slices], CROPS, 0.85),),
+        Way("brain_box", lambda: [brain_box(image, margin=MARGIN) for image in images], CROPS),
+        (Way("the bare steps in OpenCV", lambda: [_box(image) for image in images], CROPS, 0.85),),
     )
 
 
@@ -119,14 +119,14 @@ def _stock_chain() -> Any:
 
 
 def _jpegs(folder: Path) -> list[Path]:
-    encoded = [cv2.imencode(".jpg", image)[1].tobytes() for image in _slices(20)]
+    encoded = [cv2.imencode(".jpg", image)[1].tobytes() for image in slices(20)]
     paths = [folder / f"{number:04d}.jpg" for number in range(FILES)]
     for number, path in enumerate(paths):
         path.write_bytes(encoded[number % len(encoded)])
     return paths
 
 
-def _slices(count: int) -> list[np.ndarray]:
+def slices(count: int) -> list[np.ndarray]:
     """Phantoms of brains, 8 bits, as large as the published slices."""
     from monai_brain.data import phantoms
 

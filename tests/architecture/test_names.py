@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((*ROOT.glob("bundles/*/configs/*.json"), *ROOT.glob("monai_brain/testing/*/configs/*.json")))
 OPTIONAL = {
     *("itk", "pydicom", "kan", "timm", "torchvision", "onnx", "onnxruntime", "onnxscript", "highdicom"),
+    *("pynetdicom", "dicomweb_client", "requests"),
     *("pytorch_grad_cam", "pandas", "pyarrow", "h5py", "matplotlib", "tensorboard", "mlflow", "distributed"),
 }
 # MONAI's own command line: functions such as run and load, which no recipe can mean by a bare name.

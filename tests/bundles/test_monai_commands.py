@@ -73,6 +73,15 @@ def test_train_leaves_a_judged_run(trained):
     assert read_json(trained / "configs" / "train.json")["image_size"] == 32
 
 
+@pytest.mark.slow
+def test_the_stronger_recipe_is_an_overlay_for_monai_too(copied, folds, tmp_path):
+    words = ("--datalist", str(folds), "--run_dir", str(tmp_path / "run"), *SETTINGS)
+    monai("run", copied, ["train", "recipe_strong"], *words)
+    config = read_json(tmp_path / "run" / "configs" / "train.json")
+    assert config["optimizer"]["_target_"] == "torch.optim.AdamW"
+    assert read_json(tmp_path / "run" / "metrics.json")["cases"]["measured"] > 0
+
+
 def test_train_and_evaluate_judges_the_kept_weights_again(copied, folds, trained):
     before = (trained / "predictions.csv").read_bytes()
     (trained / "predictions.csv").unlink()

@@ -117,11 +117,12 @@ def test_testing_items_are_test_in_every_fold(folder):
             assert "6" not in names(datalist.part(path, fold, side))
 
 
-def test_fold_none_tests_everything_and_trains_nothing(folder):
+def test_fold_none_tests_or_trains_everything_and_validates_nothing(folder):
     path = save(folder, content(testing=[{"image": "images/6.png", "class_name": "glioma"}]))
     assert names(datalist.part(path, None, "test")) == list("0123456")
-    with pytest.raises(ConfigurationError, match="only a test side"):
-        datalist.part(path, None, "train")
+    assert names(datalist.part(path, None, "train")) == list("0123456")
+    with pytest.raises(ConfigurationError, match="no validation side"):
+        datalist.part(path, None, "validation")
 
 
 def test_validation_is_never_made_up(folder):

@@ -32,6 +32,7 @@ from pydicom.uid import (  # noqa: E402
 RNG = np.random.default_rng(0)
 WIDE = RNG.integers(0, 4000, (24, 20)).astype(np.uint16)
 MR, SR = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.88.11"
+PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
 
 def made(pixels=WIDE, **changes) -> Dataset:
@@ -282,6 +283,60 @@ def test_jpeg_2000_is_bit_equal(save):
     np.testing.assert_array_equal(read_slice(save(dataset))[0], WIDE)
 
 
+def jpeg_lossless(pixels, **changes):
+    """The image as JPEG Lossless, the frames encoded by ITK."""
+    itk = pytest.importorskip("itk")
+    import tempfile
+
+    frames = []
+    for frame in pixels.reshape(-1, *pixels.shape[-2:]):
+        writer = itk.GDCMImageIO.New()
+        writer.SetCompressionType(itk.GDCMImageIOEnums.Compression_JPEG)
+        writer.UseCompressionOn()
+        with tempfile.TemporaryDirectory() as folder:
+            name = f"{folder}/a.dcm"
+            whole = itk.image_from_array(np.ascontiguousarray(frame))
+            itk.ImageFileWriter.New(whole, FileName=name, ImageIO=writer, UseCompression=True).Update()
+            encoded = pydicom.dcmread(name)
+        assert encoded.file_meta.TransferSyntaxUID == JPEGLosslessSV1
+        length = int.from_bytes(encoded.PixelData[12:16], "little")  # behind the empty offset table and a tag
+        frames.append(encoded.PixelData[16 : 16 + length])
+    dataset = made(pixels, syntax=JPEGLosslessSV1, **changes)
+    dataset.PixelData = encapsulate(frames)
+    dataset["PixelData"].is_undefined_length = True
+    return dataset
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"PhotometricInterpretation": "MONOCHROME1"},
+        {"PresentationLUTShape": "INVERSE"},
+        {"RescaleSlope": "2", "RescaleIntercept": "-10"},
+        {"PhotometricInterpretation": "MONOCHROME1", "Modality": "MG", **WINDOW},
+        {"PixelPaddingValue": int(WIDE[0, 0]), "PhotometricInterpretation": "MONOCHROME1"},
+        {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": "MONOCHROME1"},
+    ],
+    ids=lambda changes: " ".join(changes) or "plain",
+)
+def test_jpeg_lossless_gives_what_the_same_image_gives_uncompressed(save, changes):
+    """ITK, which decodes it, turns MONOCHROME1 over and rescales by itself: nothing may be done twice."""
+    expected, told = read_slice(save(made(WIDE, **changes), "plain.dcm"))
+    image, meta = read_slice(save(jpeg_lossless(WIDE, **changes), "packed.dcm"))
+    np.testing.assert_array_equal(image, expected)
+    assert image.dtype == expected.dtype
+    assert meta["inverted"] == told["inverted"]
+
+
+def test_a_frame_of_jpeg_lossless(save):
+    path = save(jpeg_lossless(FRAMES, NumberOfFrames=3))
+    for frame in (1, 2, 3):
+        np.testing.assert_array_equal(read_slice(path, frame=frame)[0], FRAMES[frame - 1])
+    signed = RNG.integers(-900, 900, (8, 9)).astype(np.int16)
+    np.testing.assert_array_equal(read_slice(save(jpeg_lossless(signed)))[0], signed)
+
+
 def test_nothing_about_the_person_is_kept(save):
     from monai.transforms import LoadImage
 
@@ -340,6 +395,7 @@ CASES = {
     "jpeg-ls garbage": (lambda save: encapsulated(b"\x07" * 400, JPEGLSLossless), ""),
     "jpeg lossless garbage": (lambda save: encapsulated(b"\x07" * 400, JPEGLosslessSV1), ""),
     "report": (lambda save: made(sop_class=SR, PixelData=None), "Basic Text SR"),
+    "pdf": (lambda save: made(sop_class=PDF, PixelData=None), "Encapsulated PDF"),
     "dicomdir": (lambda save: made(sop_class="1.2.840.10008.1.3.10", PixelData=None), "DICOMDIR"),
     "program": (lambda save: b"MZ" + content(made(), save)[2:], "unsafe"),
     "no preamble": (lambda save: content(made(), save)[132:], "force"),
@@ -430,6 +486,28 @@ def test_a_missing_pydicom_names_the_extra(save):
         [sys.executable, "-c", code, str(path)], env=env, capture_output=True, text=True, check=True
     )
     assert str(MissingExtraError("pydicom", "dicom")) in done.stdout
+
+
+def test_without_a_codec_one_line_names_what_to_install(save):
+    files = [save(encapsulated(b"\xff\xd8" * 200, syntax), f"{number}.dcm")
+             for number, syntax in enumerate((JPEGLosslessSV1, JPEGLSLossless))]  # fmt: skip
+    code = (
+        "import sys\n"
+        "for name in ('itk', 'pylibjpeg', 'libjpeg', 'gdcm', 'jpeg_ls'): sys.modules[name] = None\n"
+        "from monai_brain.data.formats import read_slice\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: read_slice(name)\n"
+        "    except Exception as error: print(error)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, files)], env=env, capture_output=True, text=True, check=True
+    )
+    lossless, jpeg_ls = done.stdout.splitlines()
+    assert lossless.startswith("0.dcm: no codec: JPEG Lossless")
+    assert lossless.endswith("pip install itk, or pylibjpeg pylibjpeg-libjpeg (GPLv3)")
+    assert jpeg_ls.startswith("1.dcm: no codec: JPEG-LS")
+    assert jpeg_ls.endswith("pip install pyjpegls")
 
 
 @pytest.mark.real_data

@@ -150,9 +150,21 @@ def test_bad_files_are_named_and_the_rest_stays(tmp_path):
     content = indexed(tmp_path / "in")
     assert len(content["training"]) == 1
     reasons = {entry["image"]: entry["reason"] for entry in content["rejected"]}
-    assert reasons.keys() == {"a/loose.dcm", "a/cut.dcm", "a/empty.dcm"}
-    assert reasons["a/loose.dcm"].startswith("several frames")
+    claimed = {f"a/loose.dcm frame {number}" for number in range(3)}  # there is but one in the file
+    assert reasons.keys() == {*claimed, "a/cut.dcm", "a/empty.dcm"}
+    assert {reasons[name].split(":")[0] for name in claimed} == {"damaged"}
     assert list(content["left_out"]) == ["a/notes.txt"]
+
+
+def test_an_instance_that_stands_twice_counts_once(tmp_path):
+    """Exports often hold one instance in two folders, here with two labels."""
+    for folder, seed in (("glioma", 1), ("notumor", 1)):
+        put(tmp_path / "in" / folder / "1.dcm", seed, SOPInstanceUID="1.2.3.4")
+    put(tmp_path / "in" / "notumor" / "2.dcm", 2)
+    content = indexed(tmp_path / "in")
+    assert [Path(item["image"]).parent.name for item in content["training"]] == ["glioma", "notumor"]
+    reason = "twice: its instance is that of glioma/1.dcm"
+    assert content["rejected"] == [{"image": "notumor/1.dcm", "reason": reason}]
 
 
 def directory(path, *entries):

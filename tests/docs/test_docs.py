@@ -142,11 +142,11 @@ def test_each_error_class_stands_in_the_table_with_its_exit_status(generated):
 
 def test_each_exit_status_is_explained():
     from monai_brain import cli
-    from monai_brain.cli import runs
+    from monai_brain.cli import predict
 
     text = page("errors.md")
     statuses = {kind.exit_status for kind in (MonaiBrainError, *MonaiBrainError.__subclasses__())}
-    for status in statuses | {runs.SOME_FAILED, 0, 1}:
+    for status in statuses | {predict.SOME_FAILED, 0, 1}:
         assert f"\n| {status} |" in text
     assert f"\n| {cli.INTERRUPTED}, {cli.TERMINATED} |" in text
 
@@ -157,7 +157,7 @@ def test_each_key_of_a_bundle_is_explained(bundle):
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     facts = metadata["monai_brain"]
     keys = {*metadata, *facts, *facts["paper"], *facts.get("weights", {})}
-    for name in ("train", "evaluate", "inference", "multi_gpu_train"):
+    for name in ("train", "evaluate", "inference", "multi_gpu_train", "recipe_strong"):
         recipe = json.loads((bundle / "configs" / f"{name}.json").read_text(encoding="utf-8"))
         keys |= {key for key in recipe if "#" not in key}
         assert f"`configs/{name}.json`" in text

@@ -60,3 +60,65 @@ def tiny_network(tiny):
         # So that it does not say the same of every image.
         network.fc.bias -= network(torch.randn(8, 1, 64, 64, generator=generator)).mean(0)
     return network
+
+
+@pytest.fixture
+def tiny_like(tmp_path):
+    """A function that makes a tiny model with the gates, labels and further facts of a real one."""
+    from monai_brain.bundles import WEIGHTS_FILE
+    from monai_brain.inference import weights
+    from monai_brain.testing.tiny import tiny_bundle
+
+    def make(name):
+        bundle, real = tiny_bundle(tmp_path / f"tiny_{name}"), mb.bundle(name)
+        path = bundle.root / "configs" / "metadata.json"
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+        for key in ("gates", "series", "exam", "assumes"):
+            if key in real.facts:
+                metadata["monai_brain"][key] = real.facts[key]
+        classes = real.metadata["network_data_format"]["outputs"]["pred"]
+        metadata["network_data_format"]["outputs"]["pred"] = classes
+        path.write_text(json.dumps(metadata), encoding="utf-8")
+        bundle = mb.Bundle.at(bundle.root)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(4)
+            weights.save(weights.network(bundle), bundle.root / WEIGHTS_FILE)
+        return bundle
+
+    return make
+
+
+@pytest.fixture
+def dicom(tmp_path):
+    """A function that writes a DICOM image of random or given pixels, a T1 slice of a brain unless told."""
+    pydicom = pytest.importorskip("pydicom")
+    np = pytest.importorskip("numpy")
+    generator = np.random.default_rng(8)
+
+    def write(place, pixels=None, **changes):
+        path = tmp_path / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if pixels is None:
+            pixels = generator.integers(0, 4000, (64, 60)).astype(np.uint16)
+        meta = pydicom.dataset.FileMetaDataset()
+        meta.MediaStorageSOPClassUID = changes.pop("SOPClassUID", "1.2.840.10008.5.1.4.1.1.4")
+        meta.MediaStorageSOPInstanceUID = changes.pop("SOPInstanceUID", pydicom.uid.generate_uid())
+        meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        dataset = pydicom.dataset.Dataset()
+        dataset.file_meta = meta
+        dataset.SOPClassUID, dataset.SOPInstanceUID = (
+            meta.MediaStorageSOPClassUID,
+            meta.MediaStorageSOPInstanceUID,
+        )
+        dataset.Modality, dataset.PhotometricInterpretation, dataset.SamplesPerPixel = "MR", "MONOCHROME2", 1
+        dataset.EchoTime, dataset.RepetitionTime, dataset.ScanningSequence = 10, 500, "SE"
+        dataset.Rows, dataset.Columns = pixels.shape[-2:]
+        dataset.BitsAllocated = dataset.BitsStored = pixels.itemsize * 8
+        dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, int(pixels.dtype.kind == "i")
+        dataset.PixelData = pixels.tobytes()
+        for keyword, value in changes.items():
+            setattr(dataset, keyword, value)
+        dataset.save_as(path, enforce_file_format=True)
+        return path
+
+    return write

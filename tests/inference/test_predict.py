@@ -36,9 +36,9 @@ def test_every_image_is_answered_in_order_whatever_the_batch(run, images):
 def test_the_run_said_the_same_of_its_own_test_images(run, brain_phantoms):
     told = predictions.read(run / "predictions.csv")
     again = predict(run, [row.image for row in told]).predictions
-    by_case = {row.case: row.probs for row in again}
+    by_case = {row.case: row.logits for row in again}
     for row in told:
-        for name, value in row.probs.items():
+        for name, value in row.logits.items():
             assert by_case[row.case.rpartition("/")[2]][name] == pytest.approx(value, abs=1e-5)
 
 

@@ -20,6 +20,6 @@ def test_no_damaged_file_is_at_fault():
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "500 files" in done.stdout
-    for name in ("dicom", "jpeg", "mat", "nii"):
+    for name in ("dicom", "jpeg", "mat", "nii", "png"):
         assert f"{name}: read" in done.stdout
     assert "png: refused: damaged" in done.stdout

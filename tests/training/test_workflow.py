@@ -21,7 +21,7 @@ from tests.conftest import SMALL
 
 MODEL = "brain_tumor_resnet34"
 FILES = [
-    *("LICENSE", "checkpoints/last.pt", "docs/README.md", "manifest.json", "models/model.pt"),
+    *("LICENSE", "checkpoints/epoch_0002.pt", "docs/README.md", "manifest.json", "models/model.pt"),
     *("configs/inference.json", "configs/metadata.json", "configs/train.json"),
     *("metrics.csv", "metrics.json", "predictions.csv"),
 ]
@@ -94,10 +94,10 @@ def test_a_resumed_run_equals_the_unbroken_one(run, brain_phantoms, tmp_path):
     train(MODEL, brain_phantoms, 0, run_dir=folder, **{**SMALL, "max_epochs": 1})
     train(MODEL, brain_phantoms, 0, run_dir=folder, resume=True, **SMALL)
     first, second = (
-        torch.load(place / "checkpoints" / "last.pt", weights_only=True) for place in (run, folder)
+        torch.load(place / "checkpoints" / "epoch_0002.pt", weights_only=True) for place in (run, folder)
     )
-    for name, value in first["network"].items():
-        assert torch.equal(value, second["network"][name]), name
+    for name, value in first["parts"]["network"].items():
+        assert torch.equal(value, second["parts"]["network"][name]), name
     assert (folder / "metrics.csv").read_text().count("\n") == 3
 
 

@@ -1,4 +1,4 @@
-"""data index, data split, data phantom."""
+"""data index, data split, data landmarks, data join, data phantom, data incomplete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def declare(commands: Any) -> None:
     output(index, "FILE", "the datalist to write")
     index.add_argument(
         "--column", action="append", default=[], metavar="OURS=THEIRS",
-        help="a table's name for file, label, patient_id, group or source, for example label=finding",
+        help="a table's name for file, label, patient_id, group, source or frame, for example label=finding",
     )  # fmt: skip
     index.add_argument("--labels", metavar="TABLE", help="a table of labels, for kinds whose files have none")
     index.add_argument(
@@ -40,7 +40,27 @@ def declare(commands: Any) -> None:
         action="store_true",
         help="let one patient stand on both sides, and mark the datalist so",
     )
+    split.add_argument(
+        "--draw", action="append", default=[], metavar="CLASS=N",
+        help="first keep exactly N images of a class, by whole groups drawn with the seed",
+    )  # fmt: skip
     output(split, "FILE", "the datalist to write")
+    landmarks = command(
+        actions, "landmarks", "learn grey-value landmarks from a fold's training images",
+        "monai_brain.cli.data:landmarks",
+    )  # fmt: skip
+    landmarks.add_argument("file", metavar="FILE", help="a datalist with folds")
+    landmarks.add_argument("--fold", type=int, default=0, metavar="K", help="the one held out; default: 0")
+    output(landmarks, "FILE", "the landmarks to write")
+    join = command(actions, "join", "several datalists as one", "monai_brain.cli.data:join")
+    join.add_argument(
+        "files", nargs="+", metavar="FILE", help="two or more datalists; their folds are dropped"
+    )
+    join.add_argument(
+        "--no-duplicates", dest="duplicates", action="store_false",
+        help="do not look for the same picture in two of them, which opens every image",
+    )  # fmt: skip
+    output(join, "FILE", "the datalist to write")
     phantom = command(
         actions, "phantom", "images made from a seed, to try things with", "monai_brain.cli.data:phantom"
     )
@@ -50,3 +70,20 @@ def declare(commands: Any) -> None:
     phantom.add_argument("--size", type=int, default=128, metavar="PX", help="their sides; default: 128")
     phantom.add_argument("--classes", metavar="A,B,...", help="only these, in this order; default: all")
     output(phantom, "DIR", "the folder to write")
+    incomplete = command(
+        actions,
+        "incomplete",
+        "make complete and incomplete mammograms of whole ones",
+        "monai_brain.cli.data:incomplete",
+    )
+    incomplete.add_argument(
+        "source", metavar="SRC", help="whole mammograms: a datalist, a table, mini-MIAS or a folder"
+    )
+    incomplete.add_argument("--n", type=int, default=1000, metavar="N", help="how many images; default: 1000")
+    incomplete.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw; default: 0")
+    incomplete.add_argument("--size", type=int, default=256, metavar="PX", help="their sides; default: 256")
+    incomplete.add_argument(
+        "--workers", type=int, metavar="N", help="films worked on at a time; default: processors"
+    )
+    incomplete.add_argument("--contact-sheet", action="store_true", help="write DIR/contact_sheet.png too")
+    output(incomplete, "DIR", "the folder to write")

@@ -6,6 +6,8 @@ from typing import Any
 
 from monai_brain.cli.command import command
 
+PATIENT_RULES = ("mean", "majority")
+
 
 def declare(commands: Any) -> None:
     """Add the commands."""
@@ -22,6 +24,21 @@ def declare(commands: Any) -> None:
         "--from", dest="weights", default="scratch", metavar="WEIGHTS",
         help="scratch, imagenet, shipped, a .pt file or a run folder; default: scratch",
     )  # fmt: skip
+    train.add_argument(
+        "--map", dest="rename", action="append", default=[], metavar="OLD=NEW",
+        help="a class name of the datalist and what the model calls it",
+    )  # fmt: skip
+    train.add_argument(
+        "--new-head", action="store_true", help="train for the datalist's own classes, with a new head"
+    )
+    train.add_argument(
+        "--recipe", metavar="NAME", action="append", default=[],
+        help="lay configs/recipe_NAME.json, or a .json file, over the recipe: strong for the stronger one",
+    )  # fmt: skip
+    train.add_argument(
+        "--tracking", metavar="ADDRESS",
+        help="an MLflow server or database that records the run too, for example sqlite:///mlflow.db",
+    )  # fmt: skip
     train.add_argument("--variant", metavar="NAME", help="one of the model's variants")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --run-dir")
     train.add_argument(
@@ -37,6 +54,17 @@ def declare(commands: Any) -> None:
         "--draws", type=int, default=2000, metavar="N", help="bootstrap draws; default: 2000"
     )
     evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap; default: 0")
+    evaluate.add_argument(
+        "--aim", metavar="CLASS:MEASURE=SHARE",
+        help="choose a threshold on validation cases, as incomplete:sensitivity=0.95; a run keeps it",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--by", action="append", metavar="COLUMN",
+        help="also measure each value of a column apart, for example plane, source or a meta column",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--patient-rule", choices=PATIENT_RULES, default="mean", help="from slices to patients; default: mean"
+    )
     demo = command(
         commands, "demo", "train, evaluate and predict on phantoms, in minutes", "monai_brain.cli.runs:demo"
     )
