@@ -76,8 +76,8 @@ def report(
     shown = pictures(source.predictions, source.folder, order, MOST_PICTURES) if images else {}
     called = names(source.predictions)
     wanted = [row for row in order if called[row] in shown][:most_maps]
-    hidden = None if progress is None else not progress
-    with tqdm(total=len(wanted), unit="map", desc="report", disable=hidden or not wanted) as bar:
+    hidden = True if not wanted else None if progress is None else not progress
+    with tqdm(total=len(wanted), unit="map", desc="report", disable=hidden) as bar:
         heat = maps(source, wanted, device, bar.update) if wanted else Maps()
     evidence = Evidence(source, found.arm, found.arms, heat)
     page = _page(found, shown, evidence)
