@@ -21,6 +21,7 @@ from monai_brain.errors import ConfigurationError
 from monai_brain.evaluation import predictions
 from monai_brain.recipe import failure, workflow
 from monai_brain.testing.tiny import tiny_bundle
+from monai_brain.training import checkpoint_files
 from monai_brain.training.device_cache import DeviceCache
 from monai_brain.training.device_loader import DeviceLoader, parts
 from monai_brain.training.workflow import train
@@ -288,7 +289,7 @@ def test_same_seed_same_weights_and_a_resumed_run_equals_the_unbroken_one(
     shorter = {"train#trainer#max_epochs": 2}  # the schedule still is that of three epochs
     train(tiny, brain_phantoms, 0, run_dir=runs["broken"], **options, **shorter)
     train(tiny, brain_phantoms, 0, run_dir=runs["broken"], resume=True, **options)
-    whole, *others = (torch.load(run / "checkpoints" / "last.pt", weights_only=True) for run in runs.values())
+    whole, *others = (checkpoint_files.last_whole(run)[1]["parts"] for run in runs.values())
     for other in others:
         for name, value in whole["network"].items():
             assert torch.equal(value, other["network"][name]), name

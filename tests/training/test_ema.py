@@ -9,6 +9,7 @@ from ignite.engine import Engine
 from monai_brain.errors import ConfigurationError
 from monai_brain.inference import weights
 from monai_brain.testing.tiny import tiny_bundle
+from monai_brain.training import checkpoint_files
 from monai_brain.training.ema import AverageWeights
 from monai_brain.training.workflow import train
 
@@ -99,7 +100,7 @@ def test_a_run_keeps_the_average(brain_phantoms, tmp_path):
     tiny = tiny_bundle(tmp_path / "bundle")
     options = {"max_epochs": 1, "ema_decay": 0.9}
     run = train(tiny, brain_phantoms, 0, run_dir=tmp_path / "run", **options)
-    state = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    state = checkpoint_files.last_whole(run)[1]["parts"]
     kept = weights.read(run / "models" / "model.pt")
     assert kept.keys() == state["network"].keys()
     for name, value in kept.items():

@@ -11,6 +11,7 @@ from monai_brain.cli import main
 from monai_brain.data import datalist
 from monai_brain.files import read_json
 from monai_brain.testing.tiny import TinyClassifier, tiny_bundle
+from monai_brain.training import checkpoint_files
 from monai_brain.training.memory import OutOfGpuMemoryError
 from monai_brain.training.workflow import train
 
@@ -69,7 +70,7 @@ def test_one_line_exit_status_and_a_whole_checkpoint(brain_phantoms, tmp_path, c
     line = [line for line in capfd.readouterr().err.splitlines() if line.startswith("monai-brain: ")]
     assert len(line) == 1
     assert "--set batch_size=4 --set accumulate=4" in line[0]
-    state = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    state = checkpoint_files.last_whole(run)[1]
     assert state["epoch"] == 1
     assert not list(run.rglob("*.partial"))
     again = ["--set", "batch_size=4", "--set", "accumulate=4", "--set", "max_epochs=3"]

@@ -10,7 +10,7 @@ import torch
 from monai_brain.errors import ConfigurationError
 from monai_brain.inference.inferer import MixedPrecisionInferer
 from monai_brain.testing.tiny import TinyClassifier, tiny_bundle
-from monai_brain.training import placement
+from monai_brain.training import checkpoint_files, placement
 from monai_brain.training.decay import groups
 from monai_brain.training.workflow import train
 
@@ -53,7 +53,7 @@ def test_a_compiled_network_trains(brain_phantoms, tmp_path, monkeypatch):
     run = train(tiny_bundle(tmp_path / "bundle"), brain_phantoms, 0, run_dir=tmp_path / "run", **options)
     for state in (
         torch.load(run / "models" / "model.pt", weights_only=True),
-        torch.load(run / "checkpoints" / "last.pt", weights_only=True)["network"],
+        checkpoint_files.last_whole(run)[1]["parts"]["network"],
     ):
         assert not [key for key in state if "_orig_mod" in key]
 
@@ -138,7 +138,7 @@ def test_accumulated_batches_train_as_one(brain_phantoms, tmp_path):
             tiny, brain_phantoms, 0, run_dir=tmp_path / str(size), batch_size=size, accumulate=16 // size,
             max_epochs=1, flip_probability=0, **{"train#dataloader#shuffle": False, "train#inferer": still},
         )  # fmt: skip
-        states.append(torch.load(run / "checkpoints" / "last.pt", weights_only=True)["network"])
+        states.append(checkpoint_files.last_whole(run)[1]["parts"]["network"])
     whole, halves = states
     for name, value in whole.items():
         assert torch.allclose(value.float(), halves[name].float(), atol=1e-4), name

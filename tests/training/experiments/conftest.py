@@ -44,18 +44,22 @@ def crossed(workplace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished cross-validation by patient and by image, with refit and shortcut control."""
     from monai_brain.training.experiments.cross_validation import cross_validate
 
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    return cross_validate(
-        workplace / "tiny",
-        workplace / "datalist.json",
-        tmp_path_factory.mktemp("crossed") / "cv",
-        folds=3,
-        scheme=("patient", "kfold"),
-        allow_leakage=True,
-        refit=True,
-        shortcut=True,
-        **SETTINGS,
-    )
+    try:
+        return cross_validate(
+            workplace / "tiny",
+            workplace / "datalist.json",
+            tmp_path_factory.mktemp("crossed") / "cv",
+            folds=3,
+            scheme=("patient", "kfold"),
+            allow_leakage=True,
+            refit=True,
+            shortcut=True,
+            **SETTINGS,
+        )
+    finally:
+        torch.set_num_threads(before)  # this fixture comes before `one_thread`, which would keep the one
 
 
 def command(workplace: Path, output: Path) -> list[str]:
