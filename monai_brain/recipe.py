@@ -278,6 +278,8 @@ def _is_setting(value: Any) -> bool:
     """A value that means the same in any recipe, unlike a reference or an expression."""
     if isinstance(value, str):
         return not value.startswith(("$", "@", "%"))
+    if isinstance(value, list):
+        return bool(value) and all(_is_setting(one) for one in value)
     return isinstance(value, int | float) or value is None
 
 

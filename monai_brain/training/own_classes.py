@@ -84,6 +84,7 @@ def described(metadata: dict[str, Any], labels: list[str]) -> None:
     metadata["label_classes"] = "the class of the image"
     metadata["pred_classes"] = f"probabilities of {', '.join(labels)}"
     facts = metadata["monai_brain"]
+    facts.pop("codes", None)  # what reports call the old classes
     facts["summary"] = f"own classes: {', '.join(labels)}"
     if not {*labels} <= {*phantoms.BRAIN_CLASSES, *phantoms.MAMMOGRAM_CLASSES}:
         facts.pop("phantom", None)  # nobody can draw them
