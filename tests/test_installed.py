@@ -67,7 +67,7 @@ def test_list_info_train_predict_from_a_read_only_installation(installed, tmp_pa
     before = {path: path.stat().st_mtime_ns for path in _ours(site)}
     assert "brain_tumor_resnet34" in call(installed, tmp_path, "list")
     assert call(installed, tmp_path, "info", "brain_tumor_resnet34", "--path").startswith(str(site))
-    written = phantoms.write("brain", tmp_path / "images", 48, size=40)
+    written = phantoms.write("brain", tmp_path / "images", 48, size=80)
     folds = datalist.write(splits.split(datalist.read(written), "patient", folds=3), tmp_path / "folds.json")
     settings = [
         word for text in ("image_size=32", "max_epochs=1", "batch_size=8") for word in ("--set", text)
