@@ -15,9 +15,9 @@ if __name__ == "__main__":
     # Before torch and OpenCV are imported: two cores, as the targets say.
     os.environ.update(OMP_NUM_THREADS=THREADS, MKL_NUM_THREADS=THREADS, CUDA_VISIBLE_DEVICES="")
 
-from benchmarks import archives, evaluation, harness, images, networks, startup  # noqa: E402
+from benchmarks import archives, evaluation, harness, images, networks, startup, steps  # noqa: E402
 
-MODULES = (startup, networks, images, archives, evaluation)
+MODULES = (startup, images, archives, networks, steps, evaluation)
 TOLERANCE = 0.1
 
 

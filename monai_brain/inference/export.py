@@ -57,6 +57,16 @@ class Exportable:
         """The network with BatchNorm folded away, for inference."""
         return fuse(self.network)
 
+    @functools.cached_property
+    def for_integers(self) -> nn.Module:
+        """The network to quantise: fused, and laid out for integers where it has a method for that."""
+        own = getattr(self.network, "for_integers", None)
+        _, height, width = self.input_shape
+        if not callable(own) or height % 2 or width % 2:
+            return self.fused
+        made: nn.Module = own()
+        return made
+
     @property
     def metadata(self) -> dict[str, Any]:
         """The content of metadata.json."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import torch
 from monai.networks.blocks import ChannelSELayer
 from torch import nn
 from torch.nn import functional
 
+from monai_brain.errors import ModelError
 from monai_brain.inference.fuse import fold_batch_norm
 
 
@@ -92,6 +94,58 @@ class MultiScaleConvolution(nn.Module):
         new.reduce_fine = fold_batch_norm(self.reduce_fine, _part(norm, slice(0, width)))
         new.reduce_coarse = fold_batch_norm(self.reduce_coarse, _part(norm, slice(width, None)))
         return new
+
+
+class PhasedStem(nn.Module):
+    """A folded multi-scale stem that computes the four pixels of each 2 x 2 square as channels.
+
+    It computes the same for images of even sides, with half as many operations again: its convolutions
+    read 4 or 128 channels where the drawn ones read 1 or 32, and integer kernels work on whole groups of
+    channels only. In 8 bits that is several times as fast; in single precision it would be slower.
+
+    Args:
+        stem: What `MultiScaleConvolution.folded` gives.
+    """
+
+    def __init__(self, stem: MultiScaleConvolution) -> None:
+        super().__init__()
+        self.fine, self.coarse = (
+            nn.Sequential(_phased(pair[0], both=True), nn.ReLU(inplace=True))
+            for pair in (stem.fine, stem.coarse)
+            if isinstance(pair, nn.Sequential) and isinstance(pair[0], nn.Conv2d)
+        )
+        self.reduce_fine = _phased(stem.reduce_fine, both=False)
+        self.reduce_coarse = _phased(stem.reduce_coarse, both=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, in_channels, H, W) to (B, out_channels, H/2, W/2), not yet activated."""
+        squares = functional.pixel_unshuffle(x, 2)
+        return torch.cat(
+            [self.reduce_fine(self.fine(squares)), self.reduce_coarse(self.coarse(squares))], dim=1
+        )
+
+
+def _phased(convolution: nn.Conv2d, both: bool) -> nn.Module:
+    """The convolution of maps whose 2 x 2 squares are channels; with `both`, its output is so too.
+
+    Channel 4 c + 2 i + j is pixel (i, j) of the squares of map c, as in torch's pixel_unshuffle.
+    """
+    kernel = convolution.weight.detach()
+    outputs, inputs, size, _ = kernel.shape
+    margin = size // 2
+    phases = 2 if both else 1
+    before, after = (margin + 1) // 2, (margin + phases - 1) // 2  # squares on either side
+    squares = before + 1 + after
+    new = kernel.new_zeros(outputs, phases, phases, inputs, 2, 2, squares, squares)
+    for a, b, y, x in itertools.product(range(phases), range(phases), range(size), range(size)):
+        down, right = a + y - margin, b + x - margin
+        new[:, a, b, :, down % 2, right % 2, before + down // 2, before + right // 2] = kernel[:, :, y, x]
+    made = nn.Conv2d(4 * inputs, outputs * phases**2, squares)
+    made.weight = nn.Parameter(new.reshape(made.weight.shape))
+    if convolution.bias is None:
+        raise ModelError("Fold the norms into the convolutions before they are computed by squares.")
+    made.bias = nn.Parameter(convolution.bias.detach().repeat_interleave(phases**2))
+    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), made.to(kernel))
 
 
 def _part(norm: nn.BatchNorm2d, channels: slice) -> nn.BatchNorm2d:

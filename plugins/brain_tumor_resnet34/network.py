@@ -13,6 +13,7 @@ from .blocks import (
     InceptionDownsampling,
     MultiScaleConvolution,
     NormalisedConvolution,
+    PhasedStem,
     ResidualStep,
 )
 
@@ -96,6 +97,13 @@ class ImprovedResNet34(nn.Module):
             elif isinstance(fused.conv1, nn.Conv2d):
                 fused.conv1 = fold_batch_norm(fused.conv1, fused.bn1)
             fused.bn1 = nn.Identity()
+        return fused
+
+    def for_integers(self) -> ImprovedResNet34:
+        """The fused network with its stem laid out for 8-bit kernels; for images of even sides."""
+        fused = self.fuse()
+        if isinstance(fused.conv1, MultiScaleConvolution):
+            fused.conv1 = PhasedStem(fused.conv1)
         return fused
 
     def _initialise(self) -> None:

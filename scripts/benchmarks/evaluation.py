@@ -7,10 +7,10 @@ import numpy as np
 from benchmarks.harness import Contest, Way, benchmark
 
 DRAWS, DRAWS_BESIDE = 2000, 20
-CASES, CLASSES, PATIENTS = 900, 4, 233
+CASES, CLASSES, PATIENTS = 4500, 4, 233
 
 
-@benchmark("bootstrap", "all figures of 900 cases of 233 patients with intervals, per resample")
+@benchmark("bootstrap", "all figures of 4,500 cases of 233 patients with intervals, per resample")
 def bootstrap() -> Iterator[Contest]:
     from sklearn import metrics
 

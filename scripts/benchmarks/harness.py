@@ -12,15 +12,25 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-REPEATS = 7
+REPEATS = 5
 SCHEMA_VERSION = 1
-_PACKAGES = ("monai", "monai-brain", "numpy", "onnxruntime", "opencv-python-headless", "pykan", "torch")
+_TELLING = {"avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16"}
+_PACKAGES = (
+    "monai",
+    "monai-brain",
+    "numpy",
+    "onnxruntime",
+    "opencv-python-headless",
+    "pykan",
+    "torch",
+    "torchvision",
+)
 
 
 @dataclass(frozen=True)
@@ -42,10 +52,25 @@ class Way:
 
 @dataclass(frozen=True)
 class Contest:
-    """Our way, and one or more ways beside it; the first of them is the one that the benchmark names."""
+    """Our way, and one or more ways beside it; the first of them is the one that the benchmark names.
+
+    Attributes:
+        ours: Our way.
+        beside: The ways beside it.
+        facts: What else is to be known of the figures, such as the accuracy of a faster form.
+    """
 
     ours: Way
     beside: tuple[Way, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one call took, in seconds a unit: by the clock, and of the processors."""
+
+    seconds: float
+    cpu: float
 
 
 Prepare = Callable[[], "contextlib.AbstractContextManager[Contest]"]
@@ -89,42 +114,67 @@ def run(case: Benchmark, repeats: int = REPEATS) -> dict[str, Any]:
         ways = (contest.ours, *contest.beside)
         for way in ways:
             way.run()
-        seconds: list[list[float]] = [[] for _ in ways]
+        taken: list[list[Taken]] = [[] for _ in ways]
         for turn in range(repeats):
             order = list(range(len(ways)))
             for index in order if turn % 2 == 0 else order[::-1]:
-                seconds[index].append(_seconds(ways[index]))
+                taken[index].append(_taken(ways[index]))
     first, *further = [
-        _beside(way, seconds[0], taken) for way, taken in zip(ways[1:], seconds[1:], strict=True)
+        _beside(way, taken[0], theirs) for way, theirs in zip(ways[1:], taken[1:], strict=True)
     ]
     return {
         "name": case.name,
         "what": case.what,
         "ours": contest.ours.name,
         "repeats": repeats,
-        "seconds": seconds[0],
+        "seconds": [one.seconds for one in taken[0]],
+        "cpu_seconds": [one.cpu for one in taken[0]],
         **first,
         "further": further,
+        "facts": dict(contest.facts),
     }
 
 
-def _seconds(way: Way) -> float:
-    begin = time.perf_counter()
+def _taken(way: Way) -> Taken:
+    begin, worked = time.perf_counter(), _worked()
     way.run()
-    return (time.perf_counter() - begin) / way.units
+    return Taken((time.perf_counter() - begin) / way.units, (_worked() - worked) / way.units)
 
 
-def _beside(way: Way, ours: list[float], theirs: list[float]) -> dict[str, Any]:
-    quotients = [their / our for our, their in zip(ours, theirs, strict=True)]
+def _worked() -> float:
+    """Processor time of this process and of those that it has waited for."""
+    children = os.times()
+    return time.process_time() + children.children_user + children.children_system
+
+
+def _beside(way: Way, ours: list[Taken], theirs: list[Taken]) -> dict[str, Any]:
+    quotients = [their.seconds / our.seconds for our, their in zip(ours, theirs, strict=True)]
+    worked = [their.cpu / our.cpu for our, their in zip(ours, theirs, strict=True) if our.cpu > 0]
     ratio = statistics.median(quotients)
     return {
         "beside": way.name,
         "ratio": ratio,
+        # Nearly the same on a machine that others use; waiting, and threads that wait, do not show in it.
+        "cpu_ratio": statistics.median(worked) if worked else None,
         "target": way.target,
         "met": None if way.target is None else ratio >= way.target,
         "spread": [min(quotients), max(quotients)],
-        "seconds_beside": theirs,
+        "seconds_beside": [their.seconds for their in theirs],
+        "cpu_seconds_beside": [their.cpu for their in theirs],
     }
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Torch works with so many threads while the block runs."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def met(entry: dict[str, Any]) -> bool:
@@ -138,6 +188,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "instructions": _instructions(),
         "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
@@ -165,7 +216,10 @@ def lines(entry: dict[str, Any]) -> Iterator[str]:
             if one["target"] is None
             else f", target {one['target']:g}: {'met' if one['met'] else 'NOT met'}"
         )
-        yield f"{entry['name']:14} {one['ratio']:8.2f} x {one['beside']} ({low:.2f} to {high:.2f}){goal}"
+        cpu = "" if one["cpu_ratio"] is None else f"; of processor time {one['cpu_ratio']:.2f}"
+        yield f"{entry['name']:16} {one['ratio']:8.2f} x {one['beside']} ({low:.2f} to {high:.2f}{cpu}){goal}"
+    for name, value in entry["facts"].items():
+        yield f"{'':16} {name}: {value}"
 
 
 def _processor() -> str:
@@ -174,6 +228,15 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor()
+
+
+def _instructions() -> list[str]:
+    """Those of the processor that the figures hang on: they decide how fast 8 and 16 bits are."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("flags"):
+                return sorted(_TELLING & set(line.split()))
+    return []
 
 
 def _version(package: str) -> str | None:

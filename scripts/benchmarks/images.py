@@ -1,5 +1,7 @@
 """How fast images are read and prepared."""
 
+import hashlib
+import io
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,12 +13,13 @@ import cv2
 import numpy as np
 import torch
 from monai.data.meta_obj import get_track_meta, set_track_meta
+from PIL import Image
 
 from benchmarks.harness import Contest, Way, benchmark
 
 PIXELS, SIZE, MARGIN, THRESHOLD = 512, 240, 12, 50
 CROPS = 50
-FILES, THREADS = 1000, 2
+FILES, INDEXED, THREADS = 1000, 3064, 2
 
 
 @benchmark("brain_crop", "the brain's box in a 512 pixel slice, per slice")
@@ -57,6 +60,42 @@ def load_chain() -> Iterator[Contest]:
         )
     torch.set_num_threads(threads[0])
     cv2.setNumThreads(threads[1])
+
+
+@benchmark("index", "3,064 JPEG files of 512 pixels indexed, doubles searched; per file, two threads")
+def index() -> Iterator[Contest]:
+    from monai_brain.data import folders
+    from monai_brain.data import index as indexing
+
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place).resolve()
+        paths = _distinct(folder)
+        yield Contest(
+            Way("data index", lambda: indexing.index(folders.read(folder), folder, workers=THREADS), INDEXED),
+            (Way("PIL and SHA-256, one thread", lambda: _decoded(paths), INDEXED, 1.5),),
+        )
+
+
+def _distinct(folder: Path) -> list[Path]:
+    """Files of phantoms, each turned a little, so that no two are the same."""
+    drawn, paths = slices(40), []
+    for number in range(INDEXED):
+        image = drawn[number % len(drawn)]
+        turn = cv2.getRotationMatrix2D((PIXELS / 2, PIXELS / 2), 360 * number / INDEXED, 1)
+        path = folder / ("glioma", "no_tumor")[number % 2] / f"{number:04d}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(cv2.imencode(".jpg", cv2.warpAffine(image, turn, image.shape[::-1]))[1].tobytes())
+        paths.append(path)
+    return paths
+
+
+def _decoded(paths: list[Path]) -> list[tuple[str, np.ndarray]]:
+    found = []
+    for path in paths:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            found.append((hashlib.sha256(content).hexdigest(), np.asarray(image)[::8, ::8].copy()))
+    return found
 
 
 def _all(one: Callable[[Path], Any], paths: list[Path], meta: bool = True) -> None:
