@@ -2,8 +2,8 @@
 
 In single precision convolutions run at the processor's peak in both engines, and the improved ResNet34 has
 1.03 times the operations of the plain one: there the two come out near 1, whatever is folded. A processor
-with integer products (VNNI) is several times as fast in 8 bits, and one with bfloat16 products twice as fast in
-those; on one that has neither, single precision under ONNX Runtime is best.
+with integer products (VNNI) is several times as fast in 8 bits, and one with bfloat16 products twice as fast
+in those; on one that has neither, single precision under ONNX Runtime is best.
 """
 
 import tempfile
@@ -48,7 +48,10 @@ def resnet34() -> Iterator[Contest]:
         }  # fmt: skip
     with threads(THREADS):
         yield Contest(
-            Way("improved ResNet34, int8, ONNX Runtime", lambda: ours["int8"].run(None, {"image": grey}), BATCH),
+            Way(
+                "improved ResNet34, int8, ONNX Runtime",
+                lambda: ours["int8"].run(None, {"image": grey}), BATCH,
+            ),
             (
                 Way(
                     "torchvision ResNet34, int8, ONNX Runtime",
