@@ -17,7 +17,7 @@ from monai_brain.files import sha256
 from monai_brain.inference import weights
 from monai_brain.training import checkpoint_files, random_state
 from monai_brain.training.checkpoint_files import Checkpoint
-from monai_brain.training.failures import NonFiniteError, hand_on
+from monai_brain.training.failures import NonFiniteError, hand_on, settle
 from monai_brain.training.interruption import Interruption
 
 _LOG = logging.getLogger(__name__)
@@ -109,6 +109,7 @@ class KeepBestAndLast:
     def _interrupt(self, engine: Engine) -> None:
         step = _step(engine)
         if step:
+            settle(engine)
             self._write(engine, engine.state.epoch - 1, step, random_state.state())
         _LOG.info("stopped in epoch %d after step %d; --resume goes on from there", engine.state.epoch, step)
         self._interruption.deliver()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any, NoReturn
 
@@ -13,7 +14,7 @@ from ignite.handlers import EarlyStopping
 from monai.data.utils import set_rnd
 from monai.engines.utils import IterationEvents
 
-from monai_brain.training.failures import NonFiniteError
+from monai_brain.training.failures import NonFiniteError, before_writing
 from monai_brain.training.progress import Progress as Progress
 
 
@@ -44,13 +45,23 @@ class ReseedEachEpoch:
 
 
 class RefuseNonFiniteLoss:
-    """Stop before a loss or a gradient that is no number reaches the weights.
+    """Stop before a loss or a gradient that is no number reaches the weights that are kept.
 
-    Ignite's TerminateOnNan looks after the step, when the weights are lost already.
+    Ignite's TerminateOnNan looks after the step, when the weights are lost already. To look at a number
+    makes a processor wait for its GPU; there the tests of some steps are looked at in one go, and in any
+    case at the end of an epoch, before anything is validated or written.
+
+    Args:
+        optimizer: Whose gradients are tested.
+        every: Steps between two looks; by default 1, and 50 on a GPU. A bad step between two looks has
+            reached the network in memory, but nothing on the disk.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self.optimizer = optimizer
+    EVERY_ON_GPU = 50
+
+    def __init__(self, optimizer: torch.optim.Optimizer, every: int | None = None) -> None:
+        self.optimizer, self.every = optimizer, every
+        self._waiting: list[tuple[torch.Tensor, str, str]] = []
 
     def attach(self, engine: Engine) -> None:
         """Test each loss before its backward pass, and the gradients before the step."""
@@ -58,11 +69,15 @@ class RefuseNonFiniteLoss:
         # A GradScaler finds infinite gradients by itself, leaves out the step and lowers its scale.
         if getattr(engine, "scaler", None) is None:
             engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._test_gradients)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._look_now_and_then)
+        before_writing(engine, self._look)
 
     def __call__(self, engine: Engine) -> None:
-        """Raise if the loss of this batch is not finite."""
+        """Raise if the loss of this batch is not finite, or note it to be looked at."""
         loss = engine.state.output["loss"].detach()
-        if not bool(torch.isfinite(loss).all()):
+        if self._waits(loss):
+            self._note(engine, torch.isfinite(loss).all(), "The loss became infinite or no number")
+        elif not bool(torch.isfinite(loss).all()):
             self._refuse(engine, f"The loss became {loss.item():g}")
 
     def _test_gradients(self, engine: Engine) -> None:
@@ -72,19 +87,41 @@ class RefuseNonFiniteLoss:
             for parameter in group["params"]
             if parameter.grad is not None
         ]
-        # One number to look at instead of one a tensor; the norm of finite ones can be infinite too.
-        if bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
-            return
-        count = sum(not bool(torch.isfinite(gradient).all()) for gradient in gradients)
-        if count:
+        # The largest of them: one number to look at instead of one a tensor.
+        finite = torch.isfinite(torch.nn.utils.get_total_norm(gradients, math.inf))
+        if self._waits(finite):
+            self._note(engine, finite, "A gradient became infinite or no number")
+        elif not bool(finite):
+            count = sum(not bool(torch.isfinite(gradient).all()) for gradient in gradients)
             self._refuse(engine, f"The gradients of {count} tensors became infinite or no number")
 
+    def _waits(self, value: torch.Tensor) -> bool:
+        return (self.every or (self.EVERY_ON_GPU if value.is_cuda else 1)) > 1
+
+    def _note(self, engine: Engine, finite: torch.Tensor, what: str) -> None:
+        self._waiting.append((finite, what, self._where(engine)))
+
+    def _look_now_and_then(self, engine: Engine) -> None:
+        state = engine.state
+        every = self.every or self.EVERY_ON_GPU
+        if state.iteration % every == 0 or state.iteration % state.epoch_length == 0:
+            self._look(engine)
+
+    def _look(self, engine: Engine) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting and not bool((finite := torch.stack([one for one, _, _ in waiting])).all()):
+            _, what, where = waiting[int(finite.int().argmin())]
+            raise NonFiniteError(f"{what} {where}")
+
     def _refuse(self, engine: Engine, what: str) -> NoReturn:
+        raise NonFiniteError(f"{what} {self._where(engine)}")
+
+    def _where(self, engine: Engine) -> str:
         batch = engine.state.batch
         cases = [str(case) for case in batch.get("case", [])] if isinstance(batch, dict) else []
         rates = ", ".join(f"{group['lr']:g}" for group in self.optimizer.param_groups)
-        raise NonFiniteError(
-            f"{what} at iteration {engine.state.iteration} "
+        return (
+            f"at iteration {engine.state.iteration} "
             f"(epoch {engine.state.epoch}, learning rate {rates}); "
             "the weights before it are kept. Lower learning_rate, or look at the batch: "
             f"{', '.join(cases[:8])}{', ...' if len(cases) > 8 else ''}."

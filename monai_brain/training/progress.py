@@ -17,8 +17,10 @@ from ignite.engine import Engine, Events
 from tqdm import tqdm
 
 from monai_brain.errors import OutputError
-from monai_brain.training.failures import hand_on
+from monai_brain.training.failures import before_writing, hand_on
 from monai_brain.training.run_folder import EVENTS_FOLDER, METRICS_FILE
+
+STEPS_ON_GPU = 20
 
 
 class Progress:
@@ -46,6 +48,8 @@ class Progress:
         self._bar: Any = None
         self._writer: Any = None
         self._timed, self._since = 0, 0.0
+        self.loss = math.nan
+        self._waiting: list[tuple[int, torch.Tensor, torch.Tensor]] = []
 
     def attach(self, engine: Engine) -> None:
         """Follow the training; of several processes only the first shows and writes anything."""
@@ -54,6 +58,7 @@ class Progress:
         engine.add_event_handler(Events.STARTED, self._begin)
         engine.add_event_handler(Events.EPOCH_STARTED, self._begin_epoch)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
+        before_writing(engine, self._count)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
         engine.add_event_handler(Events.COMPLETED, self._end)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
@@ -98,20 +103,33 @@ class Progress:
         self._timed, self._since = 0, time.perf_counter()
 
     def _step(self, engine: Engine) -> None:
-        output, running = engine.state.output, engine.state.running
-        count = len(output["image"])
-        loss = float(output["loss"].detach())
+        output = engine.state.output
+        count, loss = len(output["image"]), output["loss"].detach()
         self._timed += count
-        running["images"] += count
-        running["loss"] += loss * count
-        running["correct"] += _correct(output["pred"].detach(), output["label"])
+        self._waiting.append((count, loss, _correct(output["pred"].detach(), output["label"])))
+        # To read a number makes a processor wait for its GPU: there those of some steps are read in one go.
+        if not loss.is_cuda or len(self._waiting) >= STEPS_ON_GPU:
+            self._count(engine)
+        running = engine.state.running
         self._bar.update()
         if not self._bar.disable:
             self._bar.set_postfix_str(
-                f"epoch {engine.state.epoch}/{engine.state.max_epochs}, loss {loss:.3f}, "
+                f"epoch {engine.state.epoch}/{engine.state.max_epochs}, loss {self.loss:.3f}, "
                 f"accuracy {running['correct'] / max(running['images'], 1):.3f}{self._best()}, "
                 f"lr {self._learning_rate():.2g}, {self._rate():.0f} img/s"
             )
+
+    def _count(self, engine: Engine) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        running = engine.state.running
+        losses = torch.stack([loss for _, loss, _ in waiting]).tolist()
+        running["correct"] += sum(torch.stack([correct for _, _, correct in waiting]).tolist())
+        for (count, _, _), loss in zip(waiting, losses, strict=True):
+            running["images"] += count
+            running["loss"] += loss * count
+        self.loss = losses[-1]
 
     def _best(self) -> str:
         best = getattr(self.evaluator.state, "best_metric", -1)
@@ -124,6 +142,7 @@ class Progress:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def _end_epoch(self, engine: Engine) -> None:
+        self._count(engine)
         validated = self.evaluator.state.metrics if self.evaluator.state.epoch else {}
         running = engine.state.running
         images = max(running["images"], 1)
@@ -159,7 +178,7 @@ class Progress:
             self._end(engine)
 
 
-def _correct(logits: torch.Tensor, label: torch.Tensor) -> int:
+def _correct(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """How many of a batch were told right; of mixed labels (B, C) the heavier one counts."""
     wanted = label.argmax(dim=1) if label.ndim > 1 else label
-    return int((logits.argmax(dim=1) == wanted).sum())
+    return (logits.argmax(dim=1) == wanted).sum()

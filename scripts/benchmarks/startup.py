@@ -33,9 +33,7 @@ def listing() -> Iterator[Contest]:
     )
 
 
-@benchmark(
-    "predict_cold", "a JPEG file answered onto disk by the improved ResNet34, a process of its own"
-)
+@benchmark("predict_cold", "a JPEG file answered onto disk by the improved ResNet34, a process of its own")
 def predict_cold() -> Iterator[Contest]:
     import cv2
     import torch

@@ -291,3 +291,23 @@ def test_channels_last_is_the_same_function():
         wanted = net(x)
         last = net.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
     assert (last - wanted).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [64, 46])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_stem_for_integers_computes_the_same_borders_included(size, channels):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = ImprovedResNet34(in_channels=channels).double().eval()
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.normal_(module.running_mean)
+                torch.nn.init.uniform_(module.running_var, 0.5, 2)
+                torch.nn.init.normal_(module.bias)
+        images = torch.randn(2, channels, size, size, dtype=torch.float64)
+    changed = network.for_integers()
+    with torch.no_grad():
+        torch.testing.assert_close(
+            torch.relu(changed.conv1(images)), network.relu(network.bn1(network.conv1(images)))
+        )
+        torch.testing.assert_close(changed(images), network(images))

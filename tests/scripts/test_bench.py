@@ -10,7 +10,7 @@ import pytest
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from benchmarks import harness  # noqa: E402
+from benchmarks import harness, scaling  # noqa: E402
 
 
 class Clock:
@@ -34,6 +34,7 @@ class Clock:
 def clock(monkeypatch):
     made = Clock()
     monkeypatch.setattr(harness.time, "perf_counter", lambda: made.now)
+    monkeypatch.setattr(harness, "_worked", lambda: 2 * made.now)
     return made
 
 
@@ -103,6 +104,7 @@ def main(monkeypatch, clock):
             )
 
     monkeypatch.setattr(harness, "REGISTER", register)
+    monkeypatch.setattr(bench.scaling, "STEPS", {})
     return bench.main
 
 
@@ -153,4 +155,37 @@ def test_the_program_lists_its_benchmarks():
     )
     assert done.returncode == 0, done.stderr
     named = {line.split()[0] for line in done.stdout.splitlines()}
-    assert named == {"list", "resnet34_onnx", "kan_head", "brain_crop", "load_chain", "bootstrap", "predict"}
+    assert named == {
+        *("list", "predict_cold", "brain_crop", "load_chain", "index", "predict", "resnet34"),
+        *("efficientnet_b2", "train_step", "kan_head", "grad_cam", "bootstrap"),
+        *("scale_index", "scale_train", "scale_predict", "scale_evaluate"),
+    }
+
+
+def _took(seconds, megabytes=100):
+    return {"seconds": seconds, "cpu": 2 * seconds, "peak": megabytes * 1_000_000}
+
+
+@pytest.mark.parametrize(("last", "linear"), [(105, True), (120, False)])
+def test_growth_is_told_without_the_start(last, linear):
+    """5 s of start-up, 1 ms an image between the first two; then 1 ms, or 1.17 ms."""
+    entry = scaling.entry("index", [(1000, _took(6)), (10_000, _took(15)), (100_000, _took(last, 109))])
+    assert entry["ratio"] == pytest.approx(90 / (last - 15))
+    assert entry["met"] is linear
+    assert entry["facts"]["bytes an image adds"] == 100
+
+
+def test_a_step_is_measured_in_processes_of_their_own():
+    (entry,) = scaling.entries(["evaluate"], (50, 100, 200))
+    assert entry["name"] == "scale_evaluate"
+    assert entry["seconds"][0] != entry["seconds_beside"][0]
+
+
+def test_the_page_says_what_the_file_holds(main, tmp_path):
+    file, written = tmp_path / "bench.json", tmp_path / "page.md"
+    main(["--repeats", "3", "--json", str(file)])
+    assert main(["--page", str(file), str(written)]) == 0
+    text = written.read_text(encoding="utf-8")
+    assert "| `quick` | theirs | 4.00 (4.00 to 4.00) | 4.00 | 2 | yes |" in text
+    assert "| `slow` | theirs | 1.00 (1.00 to 1.00) | 1.00 | 2 | **no** |" in text
+    assert "- `slow`: the slow one. Ours: ours." in text
