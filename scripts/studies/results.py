@@ -88,11 +88,11 @@ def _among(name: str) -> Callable[[Path], str]:
 
     def told(root: Path) -> str:
         rows = predictions.read(root / name / "predictions.csv").where(split="test")
-        tumours = rows.where(label=list(TUMOURS))
+        columns = [rows.classes.index(one) for one in TUMOURS]
+        tumours = rows.where(label=TUMOURS)
         open_ = evaluate(tumours)["by_case"]["overall"]["accuracy"]
-        columns = [tumours.classes.index(one) for one in TUMOURS]
-        best = np.asarray(TUMOURS)[np.asarray(tumours.prob)[:, columns].argmax(axis=1)]
-        return f"{_interval(open_)}; among the three {float((best == np.asarray(tumours.label)).mean()):.3f}"
+        best = np.asarray(columns)[tumours.probs[:, columns].argmax(axis=1)]
+        return f"{_interval(open_)}; among the three {(best == tumours.label).mean():.3f}"
 
     return told
 
@@ -151,8 +151,9 @@ def _by_loss(name: str, source: str) -> Callable[[Path], str]:
     def told(root: Path) -> str:
         content = datalist.read(root / f"{source}.json")
         loss = {str(item["image"]): float(item["loss"]) for item in content["training"] if item.get("loss")}
-        rows = predictions.read(root / name / "predictions.csv").where(split="test", label="incomplete")
-        right = np.asarray(rows.predicted) == np.asarray(rows.label)
+        rows = predictions.read(root / name / "predictions.csv").where(split="test")
+        rows = rows.where(label="incomplete")
+        right = rows.predicted == rows.label
         lost = np.asarray([_lost(loss, str(image)) for image in rows.image])
         edges = np.quantile(lost, (1 / 3, 2 / 3))
         third = np.digitize(lost, edges)
