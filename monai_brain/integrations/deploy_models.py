@@ -42,12 +42,12 @@ class ScriptedPredictor(Predictor):
                 f"{path} is no TorchScript with {METADATA} and {INFERENCE} inside ({type(error).__name__}). "
                 "Write one by: monai-brain export MODEL --format torchscript -o FILE"
             ) from error
-        self._folder = tempfile.TemporaryDirectory(prefix="monai_brain_")  # recipes are read from folders
-        root = Path(self._folder.name) / Path(path).stem
-        for name, content in ((METADATA, metadata), (INFERENCE, recipe)):
-            write_json(root / "configs" / name, content)
-        self.bundle = Bundle.at(root)
-        self._follow(device)
+        with tempfile.TemporaryDirectory(prefix="monai_brain_") as folder:  # recipes are read from folders
+            root = Path(folder) / Path(path).stem
+            for name, content in ((METADATA, metadata), (INFERENCE, recipe)):
+                write_json(root / "configs" / name, content)
+            self.bundle = Bundle.at(root)
+            self._follow(device)
         self.network = network.eval().to(self.device)
         self.weights_sha256 = sha256(path)
 
