@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = {"README": ROOT / "README.md", **{path.stem: path for path in sorted(DOCS.glob("*.md"))}}
 # These train: seconds on a quiet core, more on a busy one.
-TRAINING = {"quickstart", "predict", "evaluation", "experiments", "reports", "reproduce"}
+TRAINING = {"quickstart", "deploy", "predict", "evaluation", "experiments", "reports", "reproduce"}
 ASIDE = re.compile(r"<!-- not run:(?P<reason>.*)-->")
 CONTINUES = re.compile(r"^<!-- continues: (?P<page>\S+) -->$", re.MULTILINE)
 
