@@ -11,7 +11,7 @@ from typing import Any
 
 from monai_brain.errors import ConfigurationError, MissingExtraError, MonaiBrainError
 from monai_brain.integrations import deploy_models
-from monai_brain.integrations.deploy_job import Job, settings
+from monai_brain.integrations.deploy_job import Job
 from monai_brain.integrations.deploy_operators import (
     AdaptSlicesOperator,
     ClassifyOperator,
@@ -22,6 +22,7 @@ from monai_brain.integrations.deploy_operators import (
     ScWriterOperator,
     SrWriterOperator,
 )
+from monai_brain.integrations.deploy_settings import settings
 
 try:
     from holoscan.logger import LogLevel, set_log_level

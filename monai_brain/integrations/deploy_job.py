@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from monai_brain.data.headers import read_header
-from monai_brain.errors import ConfigurationError, DataError, OutputError, UnknownNameError
+from monai_brain.errors import DataError, OutputError
 from monai_brain.files import whole, write_json
 from monai_brain.inference.answers import SCHEMA_VERSION
 from monai_brain.inference.gates import FAILED, Refusal
@@ -18,30 +17,11 @@ from monai_brain.inference.inputs import Inputs
 from monai_brain.inference.names import Entry, Names
 from monai_brain.inference.predictor import Predictor
 from monai_brain.integrations.deploy_routes import Routes
-from monai_brain.integrations.deploy_work import Settings, Tell, Work
+from monai_brain.integrations.deploy_settings import Settings
+from monai_brain.integrations.deploy_work import Tell, Work
 
 SUMMARY, UNROUTED = "summary.json", "unrouted.jsonl"
 SOME_FAILED = 3
-
-
-def settings(given: Mapping[str, Any]) -> Settings:
-    """The settings out of an application's app.yaml.
-
-    Raises:
-        ConfigurationError: A key or a value is none that is known.
-    """
-    known = {field.name: type(field.default) for field in fields(Settings)}
-    for key, value in given.items():
-        if key not in known:
-            raise UnknownNameError("key under monai_brain in app.yaml", key, known)
-        if not isinstance(value, known[key]):
-            raise ConfigurationError(
-                f"app.yaml: monai_brain.{key} is {value!r}; expected {known[key].__name__}."
-            )
-    found = Settings(**given)
-    Names(found.names)
-    _ = found.dicom
-    return found
 
 
 class Job:

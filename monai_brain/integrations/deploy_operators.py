@@ -9,16 +9,36 @@ This module needs monai-deploy-app-sdk; what the steps do stands in deploy_work,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
-from monai_brain.errors import MissingExtraError
+from monai_brain.errors import MissingExtraError, MonaiBrainError
 from monai_brain.integrations.deploy_work import Portion, Work
 
 try:
     from monai.deploy.core import Operator, OperatorSpec
 except ImportError as error:
     raise MissingExtraError("monai.deploy", "deploy") from error
+
+log = logging.getLogger(__name__)
+Out = TypeVar("Out")
+
+
+def _plainly(step: Callable[..., Out], *given: Any) -> Out:
+    """What the step gives. Holoscan prints whatever is raised, and foreign errors may quote a header."""
+    try:
+        return step(*given)
+    except MonaiBrainError:
+        raise
+    except Exception as error:
+        log.debug("%s failed", step.__name__, exc_info=True)
+        kind = type(error).__name__
+        failure = MonaiBrainError(
+            f"The step {step.__name__} failed ({kind}). Run it again with -l DEBUG for the whole story."
+        )
+        failure.exit_status = 1  # as the command line ends with what nobody foresaw
+        raise failure from None
 
 
 class FindInputsOperator(Operator):
@@ -66,7 +86,7 @@ class AdaptSlicesOperator(_StepOperator):
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Read one portion."""
-        op_output.emit(self.work.prepare(op_input.receive("input")), "output")
+        op_output.emit(_plainly(self.work.prepare, op_input.receive("input")), "output")
 
 
 class ClassifyOperator(_StepOperator):
@@ -74,7 +94,7 @@ class ClassifyOperator(_StepOperator):
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Ask the network about one portion."""
-        op_output.emit(self.work.classify(op_input.receive("input")), "output")
+        op_output.emit(_plainly(self.work.classify, op_input.receive("input")), "output")
 
 
 class DecideOperator(_StepOperator):
@@ -82,7 +102,7 @@ class DecideOperator(_StepOperator):
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Decide about one portion."""
-        op_output.emit(self.work.decide(op_input.receive("input")), "output")
+        op_output.emit(_plainly(self.work.decide, op_input.receive("input")), "output")
 
 
 class ResultWriterOperator(_StepOperator):
@@ -91,7 +111,7 @@ class ResultWriterOperator(_StepOperator):
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Write one portion."""
         portion = op_input.receive("input")
-        self.work.write(portion)
+        _plainly(self.work.write, portion)
         op_output.emit(portion, "output")
 
 
@@ -101,8 +121,8 @@ class HeatMapOperator(_StepOperator):
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Nothing until the last portion: which slices a report shows is known then."""
         if op_input.receive("input").last:
-            self.work.draw()
-            op_output.emit(self.work.explain(), "output")
+            _plainly(self.work.draw)
+            op_output.emit(_plainly(self.work.explain), "output")
 
 
 class SrWriterOperator(Operator):
@@ -120,7 +140,7 @@ class SrWriterOperator(Operator):
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Nothing until the last portion."""
         if op_input.receive("input").last:
-            self.work.report()
+            _plainly(self.work.report)
 
 
 class ScWriterOperator(SrWriterOperator):
@@ -128,4 +148,4 @@ class ScWriterOperator(SrWriterOperator):
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Write the maps that came."""
-        self.work.write_maps(op_input.receive("input"))
+        _plainly(self.work.write_maps, op_input.receive("input"))

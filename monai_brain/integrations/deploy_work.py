@@ -19,7 +19,6 @@ import torch
 
 from monai_brain.bundles import Bundle
 from monai_brain.dicom_out import codes
-from monai_brain.dicom_out import settings as dicom_settings
 from monai_brain.errors import ConfigurationError
 from monai_brain.evaluation import predictions
 from monai_brain.evaluation.prediction import Prediction
@@ -33,6 +32,7 @@ from monai_brain.inference.predictor import Failure, Item, Predictor
 from monai_brain.inference.reading import Reading, bounded
 from monai_brain.inference.series import Selection
 from monai_brain.inference.stream import Opened, Stream
+from monai_brain.integrations.deploy_settings import Settings
 
 if TYPE_CHECKING:
     from monai_brain.dicom_out.write import Written
@@ -41,30 +41,6 @@ if TYPE_CHECKING:
 DICOM_FOLDER, EXPLANATIONS = "dicom", "explanations"
 Tell = Callable[[str], None]
 Image = tuple[Opened, int, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What an application's app.yaml may say under monai_brain.
-
-    Attributes:
-        heat_maps: Also say where the evidence lies: heat maps in DICOM, pictures for other images.
-        choose_series: Of DICOM files answer only the series that the bundle's rule takes.
-        series_rule: From slices to a report: mean or max.
-        series_number: Of the reports; heat maps take the two numbers after it.
-        names: How results call an input: auto, hashed or plain.
-    """
-
-    heat_maps: bool = True
-    choose_series: bool = True
-    series_rule: str = "mean"
-    series_number: int = 9100
-    names: str = "auto"
-
-    @property
-    def dicom(self) -> dicom_settings.Settings:
-        """What of it is of the DICOM objects."""
-        return dicom_settings.Settings(rule=self.series_rule, series_number=self.series_number)
 
 
 @dataclass

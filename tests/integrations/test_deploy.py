@@ -17,9 +17,9 @@ from monai_brain.inference.names import Entry
 from monai_brain.inference.predictor import Predictor
 from monai_brain.integrations import deploy_models
 from monai_brain.integrations.deploy import deploy
-from monai_brain.integrations.deploy_job import Job, settings
+from monai_brain.integrations.deploy_job import Job
 from monai_brain.integrations.deploy_routes import Routes
-from monai_brain.integrations.deploy_work import Settings
+from monai_brain.integrations.deploy_settings import Settings, settings
 from monai_brain.testing.tiny import tiny_bundle
 
 FILES = {"app.py", "app.yaml", "requirements.txt", "README.md", "Dockerfile", "wheels/README.md"}
