@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 Out = TypeVar("Out")
 
 
-def _plainly(step: Callable[..., Out], *given: Any) -> Out:
+def plainly(step: Callable[..., Out], *given: Any) -> Out:
     """What the step gives. Holoscan prints whatever is raised, and foreign errors may quote a header."""
     try:
         return step(*given)
@@ -86,7 +86,7 @@ class AdaptSlicesOperator(_StepOperator):
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Read one portion."""
-        op_output.emit(_plainly(self.work.prepare, op_input.receive("input")), "output")
+        op_output.emit(plainly(self.work.prepare, op_input.receive("input")), "output")
 
 
 class ClassifyOperator(_StepOperator):
@@ -94,7 +94,7 @@ class ClassifyOperator(_StepOperator):
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Ask the network about one portion."""
-        op_output.emit(_plainly(self.work.classify, op_input.receive("input")), "output")
+        op_output.emit(plainly(self.work.classify, op_input.receive("input")), "output")
 
 
 class DecideOperator(_StepOperator):
@@ -102,7 +102,7 @@ class DecideOperator(_StepOperator):
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Decide about one portion."""
-        op_output.emit(_plainly(self.work.decide, op_input.receive("input")), "output")
+        op_output.emit(plainly(self.work.decide, op_input.receive("input")), "output")
 
 
 class ResultWriterOperator(_StepOperator):
@@ -111,7 +111,7 @@ class ResultWriterOperator(_StepOperator):
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Write one portion."""
         portion = op_input.receive("input")
-        _plainly(self.work.write, portion)
+        plainly(self.work.write, portion)
         op_output.emit(portion, "output")
 
 
@@ -121,8 +121,8 @@ class HeatMapOperator(_StepOperator):
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Nothing until the last portion: which slices a report shows is known then."""
         if op_input.receive("input").last:
-            _plainly(self.work.draw)
-            op_output.emit(_plainly(self.work.explain), "output")
+            plainly(self.work.draw)
+            op_output.emit(plainly(self.work.explain), "output")
 
 
 class SrWriterOperator(Operator):
@@ -140,7 +140,7 @@ class SrWriterOperator(Operator):
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Nothing until the last portion."""
         if op_input.receive("input").last:
-            _plainly(self.work.report)
+            plainly(self.work.report)
 
 
 class ScWriterOperator(SrWriterOperator):
@@ -148,4 +148,4 @@ class ScWriterOperator(SrWriterOperator):
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Write the maps that came."""
-        _plainly(self.work.write_maps, op_input.receive("input"))
+        plainly(self.work.write_maps, op_input.receive("input"))

@@ -132,6 +132,7 @@ def test_a_job_never_mixes_with_another(application, tmp_path):
         Job(predictors, tmp_path / "empty", tmp_path / "out", Settings(), print)
 
 
+@pytest.mark.slow
 def test_torchscript_answers_as_the_bundle_does(tiny, application, tmp_path):
     folder = deploy(tiny, tmp_path / "scripted", form="torchscript")
     (model,) = [file for file in (folder / "models").rglob("*") if file.is_file()]

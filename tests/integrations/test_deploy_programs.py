@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from monai_brain import registry
@@ -204,17 +205,34 @@ def test_nothing_says_whose_images_they_are(served):
 
 
 @pytest.mark.parametrize("form", ["eager", "torchscript"])
-def test_png_by_the_environments_variables(python, tmp_path, form):
+def test_all_formats_by_the_environments_variables(python, clinic, tmp_path, form):
+    """A model without gates takes PNG, a NIfTI volume, MR and MG alike."""
+    itk = pytest.importorskip("itk")
     tiny = tiny_bundle(tmp_path / "tiny", weights=True)
     application, out = tmp_path / "application", tmp_path / "out"
     assert main(["deploy", str(tiny.root), "-o", str(application), "--form", form]) == 0
+    volume = np.random.default_rng(0).integers(0, 255, (3, 50, 52), np.uint8)
+    itk.imwrite(itk.image_from_array(volume), str(application / "input" / "volume.nii.gz"))
+    for name in ("mr", "mg"):
+        shutil.copytree(clinic / name, application / "input" / name)
     out.mkdir()
     places = {"INPUT": application / "input", "OUTPUT": out, "MODEL": application / "models"}
     done = ran(python, application, **{f"HOLOSCAN_{name}_PATH": str(path) for name, path in places.items()})
-    assert done.returncode == 0, done.stderr[-3000:]
-    hold_against_predict(tiny, application / "input", out / "tiny")
-    assert (out / "tiny" / "explanations").is_dir() == (form == "eager")
-    assert "4 done" in done.stderr
+    assert done.returncode == 3, done.stderr[-3000:]
+    ours = hold_against_predict(tiny, application / "input", out / "tiny")
+    assert ours["volume.nii.gz"]["slices_counted"] == 3
+    assert [line["status"] for line in ours.values()].count("failed") == 1  # damaged.dcm
+    pictures = list((out / "tiny" / "explanations").glob("*_overlay.png"))
+    assert len(pictures) == (7 if form == "eager" else 0)
+    assert len(list((out / "tiny" / "dicom").glob("*.dcm"))) > (6 if form == "eager" else 5)
+
+
+def test_foreign_errors_quote_nothing(python):
+    program = "from monai_brain.integrations.deploy_operators import plainly\nplainly(int, 'Doe^Jane')\n"
+    done = subprocess.run([python, "-c", program], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 1
+    assert "The step int failed (ValueError)" in done.stderr
+    assert "Doe" not in done.stderr
 
 
 def test_a_model_that_is_damaged_ends_it_with_one_line(python, tmp_path):
