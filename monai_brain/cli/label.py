@@ -59,7 +59,6 @@ def _run(folder: Path, studies: str, port: int) -> int:
     """The server's exit status; it ends with this process."""
     settings = {
         "MONAI_LABEL_AUTO_UPDATE_SCORING": "false",  # or each next sample would start a process that scores
-        "MONAI_LABEL_CORS_ORIGINS": json.dumps([f"http://{HOST}:{port}"]),
         "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps([f"*.{ending}" for ending in _ENDINGS]),
         "MONAI_LABEL_DICOMWEB_CACHE_PATH": str(folder / "dicomweb"),
         "MONAI_LABEL_SESSION_PATH": str(folder / "sessions"),
@@ -68,6 +67,7 @@ def _run(folder: Path, studies: str, port: int) -> int:
     command = [
         *(sys.executable, "-m", "monailabel.main", "start_server", "--app", str(folder)),
         *("--studies", studies, "--host", HOST, "--port", str(port)),
+        *("--uvicorn_app", "monai_brain.integrations.label.server:app"),
         # What it says below this names images, paths and patients.
         *("--verbose", "ERROR", "--log_level", "error"),
     ]

@@ -19,7 +19,9 @@ def declare(commands: Any) -> None:
         help="a folder of images, or the address of a DICOMweb archive",
     )
     label.add_argument(
-        "--models", metavar="A,B", help="names, bundle folders or run folders; default: every registered model"
+        "--models",
+        metavar="A,B",
+        help="names, bundle folders or run folders; default: every registered model",
     )
     label.add_argument(
         "--weights", action="append", default=[], metavar="MODEL=FILE|RUN", help="instead of the model's own"

@@ -1,1 +1,1 @@
-"""MONAI Label serves every registered model: classes, maps, what to label next, and training on the labels."""
+"""MONAI Label serves every registered model: classes, maps, what to label next, and training."""

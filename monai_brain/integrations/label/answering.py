@@ -55,7 +55,9 @@ class Wish:
         if number in (None, ""):
             number = None
         elif isinstance(number, bool) or not str(number).isdecimal():
-            raise ConfigurationError(f"slice is {number!r}. Expected a whole number, the first slice being 0.")
+            raise ConfigurationError(
+                f"slice is {number!r}. Expected a whole number, the first slice being 0."
+            )
         else:
             number = int(number)
         if plane and plane not in PLANES:
@@ -111,7 +113,7 @@ class Answering:
         return whole | {"rule": answer.value["rule"], "slices": slices, "left_out": answer.slices or {}}
 
     def map(self, path: Path, wish: Wish) -> tuple[npt.NDArray[np.float32], geometry.Geometry]:
-        """Where the evidence lies, from 0 to 1, in the grid of the image as it is stored, and that grid's place.
+        """Where the evidence lies, from 0 to 1, in the image's stored grid, and that grid's place.
 
         With a slice chosen the others are 0.
 
@@ -270,5 +272,3 @@ def _chosen(count: int, wanted: int | None) -> range:
     if wanted >= count:
         raise DataError(f"slice {wanted} of {count}, counting from 0")
     return range(wanted, wanted + 1)
-
-

@@ -7,17 +7,27 @@ from typing import Any
 
 import monai_brain
 from monai_brain.bundles import DISCLAIMER
-from monai_brain.errors import ConfigurationError, DataError, MonaiBrainError, UnknownNameError
+from monai_brain.errors import (
+    ConfigurationError,
+    DataError,
+    MissingExtraError,
+    MonaiBrainError,
+    UnknownNameError,
+)
 from monai_brain.integrations.label import app_folder, page, stores, strategies, tasks
-from monai_brain.integrations.label.needed import needed
 
-MONAILabelApp = needed("monailabel.interfaces.app").MONAILabelApp
-_settings = needed("monailabel.config").settings
+try:
+    from dicomweb_client.session_utils import create_session_from_user_pass
+    from monailabel.config import settings
+    from monailabel.datastore.dicom import DICOMwebClientX
+    from monailabel.interfaces.app import MONAILabelApp
+except ImportError as error:
+    raise MissingExtraError("monailabel", "label") from error
 
 ARCHIVE = ("http://", "https://")
 
 
-class BrainLabelApp(MONAILabelApp):  # type: ignore[misc]
+class BrainLabelApp(MONAILabelApp):
     """Each model as a classification model NAME and as a segmentation model NAME_cam that shows its map."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
@@ -63,7 +73,9 @@ class BrainLabelApp(MONAILabelApp):  # type: ignore[misc]
     def on_init_complete(self) -> None:
         """Add the labelling page to the server."""
         super().on_init_complete()
-        needed("monailabel.app").app.include_router(page.router(self))
+        from monailabel.app import app  # the server itself, which a training beside it must not make
+
+        app.include_router(page.router(self))
 
     def infer(self, request: dict[str, Any], datastore: Any = None) -> dict[str, Any]:
         """The answer for an image; what is wrong with the request is a 4xx with one sentence.
@@ -154,27 +166,26 @@ class BrainLabelApp(MONAILabelApp):  # type: ignore[misc]
     def _folder(self) -> stores.StudiesFolder:
         return stores.StudiesFolder(
             str(self.folder),
-            extensions=_settings.MONAI_LABEL_DATASTORE_FILE_EXT,
-            auto_reload=_settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
+            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
         )
 
     def _archive(self) -> stores.StudiesArchive:
         session = None
-        if _settings.MONAI_LABEL_DICOMWEB_USERNAME and _settings.MONAI_LABEL_DICOMWEB_PASSWORD:
-            users = needed("dicomweb_client.session_utils")
-            session = users.create_session_from_user_pass(
-                _settings.MONAI_LABEL_DICOMWEB_USERNAME, _settings.MONAI_LABEL_DICOMWEB_PASSWORD
+        if settings.MONAI_LABEL_DICOMWEB_USERNAME and settings.MONAI_LABEL_DICOMWEB_PASSWORD:
+            session = create_session_from_user_pass(
+                settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
             )
-        client = needed("monailabel.datastore.dicom").DICOMwebClientX(
+        client = DICOMwebClientX(
             url=self.studies.rstrip("/"),
             session=session,
-            qido_url_prefix=_settings.MONAI_LABEL_QIDO_PREFIX,
-            wado_url_prefix=_settings.MONAI_LABEL_WADO_PREFIX,
-            stow_url_prefix=_settings.MONAI_LABEL_STOW_PREFIX,
+            qido_url_prefix=settings.MONAI_LABEL_QIDO_PREFIX,
+            wado_url_prefix=settings.MONAI_LABEL_WADO_PREFIX,
+            stow_url_prefix=settings.MONAI_LABEL_STOW_PREFIX,
         )
         return stores.StudiesArchive(
             client=client,
             search_filter={},
-            cache_path=_settings.MONAI_LABEL_DICOMWEB_CACHE_PATH or str(Path(self.app_dir, "dicomweb")),
+            cache_path=settings.MONAI_LABEL_DICOMWEB_CACHE_PATH or str(Path(self.app_dir, "dicomweb")),
             convert_to_nifti=False,
         )

@@ -59,7 +59,7 @@ def _plain(name: str) -> str:
 
 
 def _tags(file: Path, image: str) -> list[str]:
-    """The tags of the image in a file as CVAT exports it ("CVAT for images"), or of all where it names one."""
+    """The tags of the image in a file of CVAT ("CVAT for images"), or of the one image that it names."""
     try:
         text = file.read_bytes()
         if len(text) > _MOST_BYTES or b"<!ENTITY" in text:

@@ -13,21 +13,26 @@ import numpy as np
 from monai_brain.bundles import DISCLAIMER
 from monai_brain.data.headers import read_header
 from monai_brain.data.reader import read_slice
-from monai_brain.errors import DataError, MonaiBrainError, UnknownNameError
+from monai_brain.errors import DataError, MissingExtraError, MonaiBrainError, UnknownNameError
 from monai_brain.integrations.label import tasks
 from monai_brain.integrations.label.answering import Wish, series_files
-from monai_brain.integrations.label.needed import needed
 from monai_brain.integrations.label.stores import FINAL, refused
 from monai_brain.transforms.grey import ToGrey255
 
 PREFIX = "/brain"
 PAGE = Path(__file__).with_name("page.html")
-_fastapi = needed("fastapi")
+try:
+    from fastapi import APIRouter, Body
+    from fastapi.responses import HTMLResponse, Response
+except ImportError as error:
+    raise MissingExtraError("monailabel", "label") from error
+
+_BODY = Body()
 
 
 def router(app: Any) -> Any:
     """The addresses below /brain of a server that runs the application."""
-    found = _fastapi.APIRouter(prefix=PREFIX, tags=["monai_brain"])
+    found = APIRouter(prefix=PREFIX, tags=["monai_brain"])
     given = {"response_model": None}
     found.add_api_route("/", lambda: _html(), methods=["GET"], **given)
     found.add_api_route("/about", lambda: about(app), methods=["GET"], **given)
@@ -56,7 +61,7 @@ def about(app: Any) -> dict[str, Any]:
 
 
 def _html() -> Any:
-    return _fastapi.responses.HTMLResponse(PAGE.read_text(encoding="utf-8"))
+    return HTMLResponse(PAGE.read_text(encoding="utf-8"))
 
 
 def _next(app: Any) -> Any:
@@ -80,13 +85,13 @@ def _picture(app: Any) -> Any:
                 grey = _with_map(grey, path, app.models[model], slice)
         except MonaiBrainError as error:
             raise refused(error, 409 if error.exit_status == 4 else None) from None
-        return _fastapi.responses.Response(_png(grey), media_type="image/png")
+        return Response(_png(grey), media_type="image/png")
 
     return picture
 
 
 def _label(app: Any) -> Any:
-    def label(content: dict[str, Any] = _fastapi.Body()) -> dict[str, Any]:
+    def label(content: dict[str, Any] = _BODY) -> dict[str, Any]:
         image, info = str(content.get("image", "")), {"label": str(content.get("label", "")), "by": "page"}
         with tempfile.TemporaryDirectory(prefix="monai_brain_") as folder:
             file = Path(folder, "label.json")
@@ -99,7 +104,7 @@ def _label(app: Any) -> Any:
 
 
 def _undo(app: Any) -> Any:
-    def undo(content: dict[str, Any] = _fastapi.Body()) -> dict[str, Any]:
+    def undo(content: dict[str, Any] = _BODY) -> dict[str, Any]:
         image = str(content.get("image", ""))
         app.datastore().remove_label(image, FINAL)
         return {"image": image, **_counts(app)}
@@ -132,7 +137,7 @@ def _grey(path: Path, number: int | None) -> np.ndarray:
     else:
         count = read_header(path).frames
         frame = _within(number, count) + 1 if count > 1 else None
-    image, meta = read_slice(path, frame)
+    image, _ = read_slice(path, frame)
     return np.asarray(ToGrey255()(image[None]))[0].round().astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""A round of training on the labels: who trains, who chooses the weights, who judges, by patient and for good."""
+"""A round of training on the labels: who trains, who chooses the weights, who judges, by patient."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def datalist(
     missing = [side for side in SHARES if not any(placed[str(item["patient_id"])] == side for item in items)]
     if missing or len({item["class_name"] for item in items}) < 2:
         raise ConfigurationError(
-            f"{len(items)} labelled images are too few to train {name}: each of training, validation and held "
-            "out needs patients of its own, and two classes at least. Label more, about five patients a class."
+            f"{len(items)} labelled images are too few to train {name}: training, validation and held-out part "
+            "each need patients, and two classes are needed. Label more, about five patients a class."
         )
     head = {"schema_version": 1, "name": name, "labels": list(labels), "scheme": "patient", "folds": 2}
     return {**head, "seed": 0, "leakage": None, "training": items, "testing": []}

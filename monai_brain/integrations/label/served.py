@@ -85,7 +85,7 @@ class Served:
         return f"{int(self.versions()[-1]) + 1:03d}"
 
     def judged(self, version: str, new: Score, old: Score | None) -> bool:
-        """Note how a round of training ended, and serve the new version if it is better; gives whether it is."""
+        """Note how a round of training ended, and serve the new version if it is better."""
         taken = better(new, old)
         state = self.state
         state["rounds"].append(

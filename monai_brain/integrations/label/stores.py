@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from monai_brain.data.folders import named_as_image
 from monai_brain.data.headers import read_header
-from monai_brain.errors import DataError, MonaiBrainError, UnknownNameError
+from monai_brain.errors import (
+    ConfigurationError,
+    DataError,
+    MissingExtraError,
+    MonaiBrainError,
+    UnknownNameError,
+)
 from monai_brain.integrations.label.class_labels import class_label
-from monai_brain.integrations.label.needed import needed
 
-_local = needed("monailabel.datastore.local")
-_dicom = needed("monailabel.datastore.dicom")
-_fastapi = needed("fastapi")
+try:
+    from fastapi import HTTPException
+    from monailabel.datastore.dicom import DICOMWebDatastore
+    from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore
+except ImportError as error:
+    raise MissingExtraError("monailabel", "label") from error
 
 FINAL = "final"
 _OURS = ("labels", "datastore_v2.json")
@@ -25,8 +35,15 @@ _NO_IMAGES = ("SR", "SEG", "KO", "PR", "REG", "RTSTRUCT", "DOC", "AU", "FID", "R
 def refused(error: MonaiBrainError, status: int | None = None) -> Exception:
     """An error as the server answers it: 404 for what is not there, 422 for what cannot be used as given."""
     code = status or (404 if isinstance(error, UnknownNameError) else 422)
-    found: Exception = _fastapi.HTTPException(status_code=code, detail=str(error))
+    found: Exception = HTTPException(status_code=code, detail=str(error))
     return found
+
+
+def unknown(image_id: str, known: Collection[str]) -> Exception:
+    """What is said of an image that is not there; all that are would be too many to name."""
+    near = difflib.get_close_matches(image_id, known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else "They are listed at /datastore/?output=all."
+    return refused(ConfigurationError(f"Unknown image {image_id!r} among {len(known)}. {hint}"), 404)
 
 
 class ClassLabels:
@@ -52,7 +69,7 @@ class ClassLabels:
             HTTPException: There is no such image or class.
         """
         if image_id not in self._datastore.objects:
-            raise refused(UnknownNameError("image", image_id, self._datastore.objects))
+            raise unknown(image_id, self._datastore.objects)
         kept = dict(info or {})
         try:
             found = class_label(kept, Path(file), self.classes, image_id)
@@ -61,7 +78,7 @@ class ClassLabels:
         return kept | ({"label": found} if found is not None else {})
 
 
-class StudiesFolder(ClassLabels, _local.LocalDatastore):  # type: ignore[misc]
+class StudiesFolder(ClassLabels, LocalDatastore):
     """A folder of images: files, and folders that hold the DICOM files of one series."""
 
     def get_image_uri(self, image_id: str) -> str:
@@ -71,7 +88,7 @@ class StudiesFolder(ClassLabels, _local.LocalDatastore):  # type: ignore[misc]
             HTTPException: There is no such image.
         """
         if image_id not in self._datastore.objects:
-            raise refused(UnknownNameError("image", image_id, self._datastore.objects))
+            raise unknown(image_id, self._datastore.objects)
         return str(super().get_image_uri(image_id))
 
     def save_label(
@@ -105,8 +122,8 @@ class StudiesFolder(ClassLabels, _local.LocalDatastore):  # type: ignore[misc]
                 continue
             stem, ending = self._to_id(place) if (root / place).is_file() else (place, "")
             name, ending = (stem, ending) if stem not in objects else (place, "")
-            data = _local.DataModel(info={"ts": int(time.time()), "name": place}, ext=ending)
-            objects[name] = _local.ImageLabelModel(image=data)
+            data = DataModel(info={"ts": int(time.time()), "name": place}, ext=ending)
+            objects[name] = ImageLabelModel(image=data)
             added += 1
         return added
 
@@ -117,7 +134,7 @@ class StudiesFolder(ClassLabels, _local.LocalDatastore):  # type: ignore[misc]
         return file, ""
 
 
-class StudiesArchive(ClassLabels, _dicom.DICOMWebDatastore):  # type: ignore[misc]
+class StudiesArchive(ClassLabels, DICOMWebDatastore):
     """The series of a DICOMweb archive; class labels stay on this side and are not sent there."""
 
     def list_images(self) -> list[str]:
@@ -137,17 +154,17 @@ class StudiesArchive(ClassLabels, _dicom.DICOMWebDatastore):  # type: ignore[mis
         """
         place = Path(os.path.realpath(Path(self._datastore.image_path(), image_id)))
         if not (place.is_dir() and any(place.iterdir())) and image_id not in self.list_images():
-            raise refused(UnknownNameError("image", image_id, ()))
+            raise unknown(image_id, self.list_images())
         found = str(super().get_image_uri(image_id))
         if image_id not in self._datastore.objects:
-            data = _local.DataModel(info={"ts": int(time.time()), "name": image_id}, ext="")
-            self._datastore.objects[image_id] = _local.ImageLabelModel(image=data)
+            data = DataModel(info={"ts": int(time.time()), "name": image_id}, ext="")
+            self._datastore.objects[image_id] = ImageLabelModel(image=data)
             self._update_datastore_file()
         return found
 
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         """The series that have a label here."""
-        return list(_local.LocalDatastore.get_labeled_images(self))
+        return list(LocalDatastore.get_labeled_images(self))
 
     def get_unlabeled_images(
         self, label_tag: str | None = None, labels: list[str] | None = None
@@ -167,21 +184,21 @@ class StudiesArchive(ClassLabels, _dicom.DICOMWebDatastore):  # type: ignore[mis
         """Keep a label here; see `class_label` for the class that it may mean."""
         self.get_image_uri(image_id)
         kept = self.with_class(image_id, label_filename, label_info)
-        return str(_local.LocalDatastore.save_label(self, image_id, label_filename, label_tag, kept))
+        return str(LocalDatastore.save_label(self, image_id, label_filename, label_tag, kept))
 
     def get_label_uri(self, label_id: str, label_tag: str, image_id: str = "") -> str:
         """The label's path."""
-        return str(_local.LocalDatastore.get_label_uri(self, label_id, label_tag))
+        return str(LocalDatastore.get_label_uri(self, label_id, label_tag))
 
     def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
         """Images and labels as they lie here."""
-        return list(_local.LocalDatastore.datalist(self, full_path))
+        return list(LocalDatastore.datalist(self, full_path))
 
 
 def kept_file(store: Any, image_id: str, file: str, tag: str, info: dict[str, Any]) -> str:
     """Keep a map in the store; it is the model's, so it gives the image no class."""
     Path(store._datastore.label_path(tag), image_id).parent.mkdir(parents=True, exist_ok=True)
-    return str(_local.LocalDatastore.save_label(store, image_id, file, tag, info))
+    return str(LocalDatastore.save_label(store, image_id, file, tag, info))
 
 
 def _images(root: Path) -> list[str]:
@@ -193,7 +210,12 @@ def _images(root: Path) -> list[str]:
             name for name in folders if not name.startswith(".") and not (here == root and name in _OURS)
         )
         images = [name for name in sorted(files) if named_as_image(Path(name)) and not name.startswith(".")]
-        if here != root and len(images) > 1 and not folders and all(_is_dicom(here / name) for name in images):
+        if (
+            here != root
+            and len(images) > 1
+            and not folders
+            and all(_is_dicom(here / name) for name in images)
+        ):
             found.append(here.relative_to(root).as_posix())
         else:
             found += [(here / name).relative_to(root).as_posix() for name in images if name not in _OURS]

@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from monai_brain.errors import MonaiBrainError, UnknownNameError
+from monai_brain.errors import MissingExtraError, MonaiBrainError, UnknownNameError
 from monai_brain.integrations.label import geometry, rounds, strategies, training
 from monai_brain.integrations.label.answering import Answering, Wish
-from monai_brain.integrations.label.needed import needed
 from monai_brain.integrations.label.served import Served
 from monai_brain.integrations.label.stores import refused
 
-_infer = needed("monailabel.interfaces.tasks.infer_v2")
-_train = needed("monailabel.interfaces.tasks.train")
-_strategy = needed("monailabel.interfaces.tasks.strategy")
-_scoring = needed("monailabel.interfaces.tasks.scoring")
+try:
+    from monailabel.interfaces.tasks.infer_v2 import InferTask
+    from monailabel.interfaces.tasks.scoring import ScoringMethod
+    from monailabel.interfaces.tasks.strategy import Strategy
+    from monailabel.interfaces.tasks.train import TrainTask
+except ImportError as error:
+    raise MissingExtraError("monailabel", "label") from error
 
 MAP_SUFFIX = "_cam"
 MAP_THRESHOLD = 0.5
@@ -52,7 +54,7 @@ class ServedModel:
         return self.answering().answer(Path(image), Wish.of(request)) | {"version": self.served.version}
 
 
-class ClassifyTask(_infer.InferTask):  # type: ignore[misc]
+class ClassifyTask(InferTask):
     """Classes and scores; with "heatmap": true also a file of where the evidence lies."""
 
     def __init__(self, model: ServedModel) -> None:
@@ -80,7 +82,7 @@ class ClassifyTask(_infer.InferTask):  # type: ignore[misc]
         return (_map_file(self.model, request) if wanted and told["scores"] else None), told
 
 
-class MapTask(_infer.InferTask):  # type: ignore[misc]
+class MapTask(InferTask):
     """Where the evidence lies, as the segment "activation": viewers list segmentation models only."""
 
     def __init__(self, model: ServedModel) -> None:
@@ -102,7 +104,7 @@ class MapTask(_infer.InferTask):  # type: ignore[misc]
         return _map_file(self.model, request, threshold), told
 
 
-class RoundTask(_train.TrainTask):  # type: ignore[misc]
+class RoundTask(TrainTask):
     """A round of training on the labels; see `monai_brain.integrations.label.training`."""
 
     def __init__(self, model: ServedModel, studies: Path | None) -> None:
@@ -128,7 +130,7 @@ class RoundTask(_train.TrainTask):  # type: ignore[misc]
         return found | {"left_out": left_out}
 
 
-class NextSample(_strategy.Strategy):  # type: ignore[misc]
+class NextSample(Strategy):
     """Chooses among the images without a label; "model" in the request says whose doubts count."""
 
     def __init__(self, name: str, models: dict[str, ServedModel]) -> None:
@@ -165,7 +167,7 @@ class NextSample(_strategy.Strategy):  # type: ignore[misc]
         return self._known[key]
 
 
-class HeldOutScore(_scoring.ScoringMethod):  # type: ignore[misc]
+class HeldOutScore(ScoringMethod):
     """How well the served versions answer for what is labelled, and for the patients that are held out."""
 
     def __init__(self, models: dict[str, ServedModel], studies: Path | None) -> None:
@@ -207,5 +209,3 @@ def _map_file(model: ServedModel, request: dict[str, Any], threshold: float | No
         path = Path(stream.name)
     geometry.write(values, place, path)
     return str(path)
-
-

@@ -60,7 +60,8 @@ def test_the_datalist_of_a_round_is_one_and_keeps_each_patient_together(tmp_path
         side: {
             item["patient_id"]
             for item in content["training"]
-            if (item["fold"], item["validates"]) == ((0, []) if side == HELD_OUT else (1, [0] * (side == VALIDATION)))
+            if (item["fold"], item["validates"])
+            == ((0, []) if side == HELD_OUT else (1, [0] * (side == VALIDATION)))
         }
         for side in SHARES
     }

@@ -93,7 +93,10 @@ def test_what_was_trained_stays_when_the_application_is_written_again(tmp_path):
 
 
 def test_other_weights_bring_their_own_hash(tmp_path):
-    bare, full = tiny_bundle(tmp_path / "bare" / "tiny_classification"), tiny_bundle(tmp_path / "full", weights=True)
+    bare, full = (
+        tiny_bundle(tmp_path / "bare" / "tiny_classification"),
+        tiny_bundle(tmp_path / "full", weights=True),
+    )
     served = app_folder.write(tmp_path / "app", [str(bare.root)], {"tiny": str(full.weights)})["tiny"]
     assert served.bundle.weights_sha256 == full.weights_sha256
     with pytest.raises(ConfigurationError, match="weights of its own"):
