@@ -111,7 +111,7 @@ class Explainer:
         """
         if self.predictor.reading is None:
             raise ModelError(f"{self.predictor.bundle.name} reads files in its own way: give it the file.")
-        prepared = self._made_ready({"image": "", "case": ""}, image, meta)
+        prepared = self._made_ready({"image": "", "case": "image"}, image, meta)
         return self._explained([prepared], None if target is None else self.index(target))[0]
 
     def index(self, class_name: str) -> int:

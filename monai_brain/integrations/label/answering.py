@@ -200,7 +200,7 @@ class Answering:
     def _heat(
         self, explainer: Explainer, path: Path, frame: int | None, wish: Wish
     ) -> npt.NDArray[np.float32]:
-        item = {"image": str(path), "case": ""} | ({} if frame is None else {"frame": frame})
+        item = {"image": str(path), "case": "image"} | ({} if frame is None else {"frame": frame})
         (found,) = explainer.explain([item], wish.target, threads=1)
         if not isinstance(found, Explanation):
             raise DataError(found.reason)

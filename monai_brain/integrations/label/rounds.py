@@ -61,8 +61,8 @@ def datalist(
     missing = [side for side in SHARES if not any(placed[str(item["patient_id"])] == side for item in items)]
     if missing or len({item["class_name"] for item in items}) < 2:
         raise ConfigurationError(
-            f"{len(items)} labelled images are too few to train {name}: training, validation and held-out part "
-            "each need patients, and two classes are needed. Label more, about five patients a class."
+            f"{len(items)} labelled images are too few to train {name}: training, validation and held-out "
+            "part each need patients, and two classes are needed. Label more, about five patients a class."
         )
     head = {"schema_version": 1, "name": name, "labels": list(labels), "scheme": "patient", "folds": 2}
     return {**head, "seed": 0, "leakage": None, "training": items, "testing": []}
