@@ -22,7 +22,7 @@ try:
     from monailabel.datastore.dicom import DICOMwebClientX
     from monailabel.interfaces.app import MONAILabelApp
 except ImportError as error:
-    raise MissingExtraError("monailabel", "label") from error
+    raise MissingExtraError(error.name or "monailabel", "label") from error
 
 ARCHIVE = ("http://", "https://")
 

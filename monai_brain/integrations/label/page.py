@@ -25,7 +25,7 @@ try:
     from fastapi import APIRouter, Body
     from fastapi.responses import HTMLResponse, Response
 except ImportError as error:
-    raise MissingExtraError("monailabel", "label") from error
+    raise MissingExtraError(error.name or "monailabel", "label") from error
 
 _BODY = Body()
 

@@ -7,6 +7,6 @@ from monai_brain.errors import MissingExtraError
 try:
     from monailabel.app import app
 except ImportError as error:
-    raise MissingExtraError("monailabel", "label") from error
+    raise MissingExtraError(error.name or "monailabel", "label") from error
 # By default it lets the script of any page in the user's browser read and write the studies.
 app.user_middleware = [one for one in app.user_middleware if one.cls.__name__ != "CORSMiddleware"]

@@ -25,7 +25,7 @@ try:
     from monailabel.datastore.dicom import DICOMWebDatastore
     from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore
 except ImportError as error:
-    raise MissingExtraError("monailabel", "label") from error
+    raise MissingExtraError(error.name or "monailabel", "label") from error
 
 FINAL = "final"
 _OURS = ("labels", "datastore_v2.json")

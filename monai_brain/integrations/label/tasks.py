@@ -20,7 +20,7 @@ try:
     from monailabel.interfaces.tasks.strategy import Strategy
     from monailabel.interfaces.tasks.train import TrainTask
 except ImportError as error:
-    raise MissingExtraError("monailabel", "label") from error
+    raise MissingExtraError(error.name or "monailabel", "label") from error
 
 MAP_SUFFIX = "_cam"
 MAP_THRESHOLD = 0.5
