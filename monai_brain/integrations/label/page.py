@@ -92,10 +92,17 @@ def _picture(app: Any) -> Any:
 
 def _label(app: Any) -> Any:
     def label(content: dict[str, Any] = _BODY) -> dict[str, Any]:
-        image, info = str(content.get("image", "")), {"label": str(content.get("label", "")), "by": "page"}
+        image, name = str(content.get("image", "")), str(content.get("label", ""))
+        info: dict[str, Any] = {"label": name, "by": "page"}
+        try:
+            shown = _shown(Path(app.datastore().get_image_uri(image)))
+        except DataError as error:
+            raise refused(error) from None
+        if shown is not None:
+            info["slice"] = shown  # what was judged; the others may show something else
         with tempfile.TemporaryDirectory(prefix="monai_brain_") as folder:
             file = Path(folder, "label.json")
-            file.write_text(json.dumps({"label": info["label"]}), encoding="utf-8")
+            file.write_text(json.dumps({"label": name}), encoding="utf-8")
             app.datastore().save_label(image, str(file), FINAL, info)
         app.on_save_label(image, image)
         return {"image": image, "label": app.datastore().class_of(image)["label"], **_counts(app)}
@@ -130,18 +137,19 @@ def _counts(app: Any) -> dict[str, int]:
 
 def _grey(path: Path, number: int | None) -> np.ndarray:
     """One image on 0..255; of a volume or a series the chosen slice, else the middle one."""
-    frame = None
+    chosen = _shown(path, number)
     if path.is_dir():
-        files = series_files(path)
-        path = files[_within(number, len(files))]
+        image, _ = read_slice(series_files(path)[chosen or 0])
     else:
-        count = read_header(path).frames
-        frame = _within(number, count) + 1 if count > 1 else None
-    image, _ = read_slice(path, frame)
+        image, _ = read_slice(path, None if chosen is None else chosen + 1)
     return np.asarray(ToGrey255()(image[None]))[0].round().astype(np.uint8)
 
 
-def _within(number: int | None, count: int) -> int:
+def _shown(path: Path, number: int | None = None) -> int | None:
+    """The slice that the page shows; None where the image is one."""
+    count = len(series_files(path)) if path.is_dir() else read_header(path).frames
+    if count == 1 and number in (None, 0):
+        return None
     chosen = count // 2 if number is None else number
     if not 0 <= chosen < count:
         raise DataError(f"slice {chosen} of {count}, counting from 0")

@@ -47,9 +47,10 @@ def labelled_items(
         try:
             if path.is_dir():
                 files = series_files(path)
-                if number is None or number >= len(files):
+                chosen = 0 if len(files) == 1 else number
+                if chosen is None or chosen >= len(files):
                     raise DataError("the label names no slice of the series")
-                image = files[number]
+                image = files[chosen]
             header = read_header(image)
             if header.frames > 1:
                 if number is None or number >= header.frames:

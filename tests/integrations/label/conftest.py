@@ -96,7 +96,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def label_python() -> Path:
-    """The Python of the environment that scripts/env makes; MONAI_BRAIN_LABEL_ENV names one made elsewhere."""
+    """The Python of the environment of scripts/env; MONAI_BRAIN_LABEL_ENV names one made elsewhere."""
     named = os.environ.get("MONAI_BRAIN_LABEL_ENV")
     folder = Path(named) if named else ROOT / ".venv-label"
     if not named:

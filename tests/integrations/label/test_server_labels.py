@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 from monai_brain.data.datalist import read
 from monai_brain.files import read_json
 from monai_brain.integrations.label.served import Score, better
+
+from .conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -205,3 +209,21 @@ def test_batch_infer_answers_for_every_image(server, truth):
     assert answer.status == 200, answer.content
     assert sorted(answer.json) == sorted(truth)
     assert all(one["params"]["status"] == "done" for one in answer.json.values())
+
+
+def test_the_page_s_requests_are_answered(trained, server, label_python):
+    text = (ROOT / "docs" / "label.md").read_text("utf-8")
+    blocks = [block for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) if "curl" in block]
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("curl")]
+    assert len(lines) == 6
+    for line in lines:
+        command = line.replace("http://127.0.0.1:8000", server.address).replace(
+            "brain_tumor_resnet34", "tiny"
+        )
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+        answer = json.loads(done.stdout)
+        assert "detail" not in answer or "details" in answer, (line, answer)
+        if "infer" in line:
+            shown = re.search(r'```text\n(\{"prediction".*?)```', text, re.DOTALL)[1]
+            assert set(re.findall(r'"(\w+)":', shown)) - {"idx"} <= set(answer) | set(CLASSES) | {"score"}
+            assert answer["disclaimer"] in shown
