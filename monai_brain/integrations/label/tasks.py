@@ -44,14 +44,18 @@ class ServedModel:
         Raises:
             ModelError: It has no weights.
         """
-        version = self.served.version
-        if self._ready is None or self._ready[0] != version:
-            self._ready = version, Answering(self.served.bundle)
-        return self._ready[1]
+        return self._loaded()[1]
 
     def answer(self, image: str, request: dict[str, Any]) -> dict[str, Any]:
         """The answer for an image, with the version that gave it."""
-        return self.answering().answer(Path(image), Wish.of(request)) | {"version": self.served.version}
+        version, answering = self._loaded()
+        return answering.answer(Path(image), Wish.of(request)) | {"version": version}
+
+    def _loaded(self) -> tuple[str, Answering]:
+        ready, version = self._ready, self.served.version
+        if ready is None or ready[0] != version:
+            ready = self._ready = version, Answering(self.served.bundle)
+        return ready
 
 
 class ClassifyTask(InferTask):
