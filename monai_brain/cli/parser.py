@@ -17,6 +17,7 @@ from monai_brain.cli.declare import (
     dicom,
     experiments,
     inference,
+    label,
     models,
     outputs,
     training,
@@ -50,7 +51,9 @@ def build() -> tuple[Parser, Any]:
     )
     parser.add_argument("--version", action="version", version=f"monai-brain {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for family in (models, data, training, experiments, inference, outputs, dicom, deploying, checking):
+    for family in (
+        models, data, training, experiments, inference, outputs, dicom, label, deploying, checking,
+    ):  # fmt: skip
         family.declare(commands)
     return parser, commands
 

@@ -80,10 +80,19 @@ def read_volume(path: Path, plane: str | None = None) -> list[np.ndarray]:
         path: NIfTI, NRRD or MetaImage.
         plane: axial, coronal or sagittal; by default the plane in which the slices are stored.
     """
+    return cut(*volume_array(path), plane)
+
+
+def volume_array(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels as the file stores them, last axis first, and the directions of the axes in LPS."""
     kind = recognised_volume(path)
     if kind == "nifti" and path.name.endswith(".gz"):
         _check_gzip(path)
-    array, directions = _array(path, _KINDS[kind])
+    return _array(path, _KINDS[kind])
+
+
+def cut(array: np.ndarray, directions: np.ndarray, plane: str | None = None) -> list[np.ndarray]:
+    """The slices of an array as `volume_array` gives it, in the order and the layout of `read_volume`."""
     volume = array.reshape(-1, *array.shape[-2:])
     axis = 2
     if plane is not None:

@@ -102,6 +102,18 @@ class Explainer:
                 found = iter(self._explained([one for one in answers if isinstance(one, _Prepared)], index))
                 yield from (one if isinstance(one, Failure) else next(found) for one in answers)
 
+    def explain_read(self, image: npt.NDArray[Any], meta: dict[str, Any], target: str | None) -> Explanation:
+        """An explanation of an image (H, W) that was read already, a slice of a volume say.
+
+        Raises:
+            UnknownNameError: The model has no such class.
+            ModelError: The model's recipe reads files in its own way.
+        """
+        if self.predictor.reading is None:
+            raise ModelError(f"{self.predictor.bundle.name} reads files in its own way: give it the file.")
+        prepared = self._made_ready({"image": "", "case": "image"}, image, meta)
+        return self._explained([prepared], None if target is None else self.index(target))[0]
+
     def index(self, class_name: str) -> int:
         """The place of a class among the network's outputs.
 
@@ -114,14 +126,16 @@ class Explainer:
 
     def _prepare(self, item: Item) -> _Prepared | Failure:
         try:
-            image, meta = self._read(item)
-            if self.predictor.reading is None:
-                tensor = self.predictor.preprocess(found_inputs.named(item))["image"]
-            else:
-                tensor = self.predictor.transformed(image, meta)
-            shown = ToGrey255()(MetaTensor.ensure_torch_and_prune_meta(image, dict(meta))[None])
+            return self._made_ready(item, *self._read(item))
         except Exception as error:  # noqa: BLE001  a file from anywhere can make a decoder raise anything
             return Failure(str(item["case"]), reason(error, item))
+
+    def _made_ready(self, item: Item, image: npt.NDArray[Any], meta: dict[str, Any]) -> _Prepared:
+        if self.predictor.reading is None:
+            tensor = self.predictor.preprocess(found_inputs.named(item))["image"]
+        else:
+            tensor = self.predictor.transformed(image, meta)
+        shown = ToGrey255()(MetaTensor.ensure_torch_and_prune_meta(image, dict(meta))[None])
         trace = list(tensor.applied_operations) if isinstance(tensor, MetaTensor) else []
         plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else torch.as_tensor(tensor)
         grey = np.asarray(shown)[0].round().astype(np.uint8)
