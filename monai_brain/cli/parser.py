@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from monai_brain import __version__
 from monai_brain.cli.command import Parser, command
-from monai_brain.cli.declare import checking, data, dicom, experiments, inference, models, outputs, training
+from monai_brain.cli.declare import (
+    checking,
+    data,
+    dicom,
+    experiments,
+    inference,
+    models,
+    new_plugin,
+    outputs,
+    training,
+)
 from monai_brain.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -40,7 +50,7 @@ def build() -> tuple[Parser, Any]:
     )
     parser.add_argument("--version", action="version", version=f"monai-brain {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for family in (models, data, training, experiments, inference, outputs, dicom, checking):
+    for family in (models, data, training, experiments, inference, outputs, dicom, checking, new_plugin):
         family.declare(commands)
     return parser, commands
 
