@@ -32,7 +32,8 @@ def read(path: Path) -> Reference:
         ConfigurationError: The file is not there, is damaged, or holds other arrays.
     """
     try:
-        with np.load(path, allow_pickle=False) as content:
+        # Opened here: np.load leaves a file open that only begins like a zip.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             names = list(content.files)
             arrays = [np.asarray(content[name], np.float32) for name in ("input", "output")]
     except KeyError:
