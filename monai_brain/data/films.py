@@ -47,7 +47,7 @@ def read(path: str | os.PathLike[str], workers: int | None = None, progress: boo
         if item.get("class_name") == "incomplete":
             left_out[film] = "it is labelled incomplete"
         else:
-            known = {key: item.get(key) for key in ("image", "patient_id", "group", "source")}
+            known = {key: item.get(key) for key in ("image", "frame", "patient_id", "group", "source")}
             kept.append({**known, "class_name": FILM, "film": film})
     if not kept:
         raise DataError(f"{path}: holds no mammogram ({len(left_out)} left out).")

@@ -18,7 +18,8 @@ import numpy as np
 
 from monai_brain.data import datalist
 from monai_brain.data.datalist import Source
-from monai_brain.data.formats import read_slice
+from monai_brain.data.formats import read_item
+from monai_brain.data.schema import numbered
 from monai_brain.errors import ConfigurationError
 
 LIMIT = 0.60
@@ -69,8 +70,7 @@ def table(
     """The features of each item's image, (items, features)."""
 
     def row(item: Mapping[str, Any]) -> list[float]:
-        path = Path(item["image"])
-        image, _ = read_slice(path)
+        path, image = Path(item["image"]), read_item(item)
         return [feature(path, image) for feature in features.values()]
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
@@ -106,9 +106,9 @@ def control(
     from sklearn.preprocessing import StandardScaler
 
     test = datalist.part(source, fold, "test")
-    used = {os.path.normpath(item["image"]) for item in test}
+    used = {_name(item) for item in test}
     everything = datalist.part(source, None, "test")
-    train = [item for item in everything if os.path.normpath(item["image"]) not in used]
+    train = [item for item in everything if _name(item) not in used]
     names = sorted({item["class_name"] for item in everything})
     for side, part in (("training", train), ("test", test)):
         missing = [name for name in names if name not in {item["class_name"] for item in part}]
@@ -130,3 +130,7 @@ def control(
         "features": list(features),
         "weights": [round(float(weight), 4) for weight in weights],
     }
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return numbered(os.path.normpath(item["image"]), item.get("frame"))
