@@ -82,9 +82,13 @@ class Environment:
         self.python = place / ("Scripts" if os.name == "nt" else "bin") / "python"
         ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
         self.site = Path(subprocess.check_output([self.python, "-c", ask], text=True).strip())
-        places = [path for path in sys.path if path.endswith("-packages")]
-        lines = [f"import site; site.addsitedir({path!r})\n" for path in places]
-        (self.site / "packages_of_the_tests.pth").write_text("".join(lines), encoding="utf-8")
+        places = [Path(path) for path in sys.path if path.endswith("-packages")]
+        # Plain paths: pip, which builds where none of these packages are, knows how to leave them out.
+        editable = [
+            pth.read_text("utf-8").strip() for place in places for pth in place.glob("__editable__*.pth")
+        ]
+        lines = "\n".join([*map(str, places), *editable, ""])
+        (self.site / "packages_of_the_tests.pth").write_text(lines, encoding="utf-8")
 
     def install(self, package: Path) -> None:
         """Install a package by pip, from a copy, so that its folder stays as it is."""

@@ -173,7 +173,9 @@ def test_it_works_installed_in_an_environment_of_its_own(environment, tmp_path):
         "-o",
         "strips/folds.json",
     )
-    settings = [word for text in ("max_epochs=8", "batch_size=12") for word in ("--set", text)]
+    settings = [
+        word for text in ("max_epochs=15", "batch_size=12", "learning_rate=0.01") for word in ("--set", text)
+    ]
     run("train", "dipstick", "--datalist", "strips/folds.json", "--run-dir", "run", *settings)
     accuracy = read_json(tmp_path / "run" / "metrics.json")["by_case"]["overall"]["accuracy"]["value"]
     assert accuracy > 0.8  # a third is chance; only the colour tells
