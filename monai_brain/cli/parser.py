@@ -19,6 +19,7 @@ from monai_brain.cli.declare import (
     inference,
     label,
     models,
+    new_plugin,
     outputs,
     training,
 )
@@ -52,7 +53,7 @@ def build() -> tuple[Parser, Any]:
     parser.add_argument("--version", action="version", version=f"monai-brain {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
     for family in (
-        models, data, training, experiments, inference, outputs, dicom, label, deploying, checking,
+        models, data, training, experiments, inference, outputs, dicom, label, deploying, checking, new_plugin,
     ):  # fmt: skip
         family.declare(commands)
     return parser, commands

@@ -101,11 +101,23 @@ def read(path: str | os.PathLike[str], sha256: str | None = None) -> StateDict:
     Raises:
         IntegrityError: The file is damaged, is no plain state_dict, or has another hash than it must.
     """
-    name = Path(path).name
     if sha256 is not None and digest(path) != sha256:
         raise IntegrityError(f"{path} has not the recorded SHA-256 {sha256[:12]}... Fetch or train it again.")
+    found = content(path)
+    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        name = Path(path).name
+        raise IntegrityError(f"{name} is no flat state_dict of tensors. Save network.state_dict() itself.")
+    return found
+
+
+def content(path: str | os.PathLike[str]) -> Any:
+    """What torch.save wrote into a file, read without running anything that the file may hold.
+
+    Raises:
+        IntegrityError: The file is damaged, or holds more than tensors and plain values.
+    """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise IntegrityError(
             f"{path} holds more than tensors and was not loaded. Save network.state_dict()."
@@ -113,11 +125,6 @@ def read(path: str | os.PathLike[str], sha256: str | None = None) -> StateDict:
     except Exception as error:  # noqa: BLE001  a damaged archive raises many kinds
         reason = str(error).partition("\n")[0]
         raise IntegrityError(f"{path} cannot be read as weights: {reason}. Is the file whole?") from None
-    if not isinstance(content, dict) or not all(
-        isinstance(value, torch.Tensor) for value in content.values()
-    ):
-        raise IntegrityError(f"{name} is no flat state_dict of tensors. Save network.state_dict() itself.")
-    return content
 
 
 def load(

@@ -13,6 +13,7 @@ from monai_brain.testing import (
     checks_metadata,
     checks_network,
     checks_recipes,
+    checks_scope,
     checks_weights,
     checks_workflow,
 )
@@ -23,6 +24,7 @@ Check = Callable[[Bundle], None]
 # The cheap ones and those that explain the failures of others come first.
 _ORDER: tuple[Check, ...] = (
     checks_recipes.check_strict_json,
+    checks_scope.check_scope,
     checks_metadata.check_metadata_complete,
     checks_metadata.check_zoo_rules,
     checks_metadata.check_import_is_light,
@@ -82,7 +84,15 @@ def results(
     """As `conformance`, one result after the other."""
     bundle = registry.bundle(model)
     reasons = {**expected(bundle), **(expected_failures or {})}
-    return (_result(name, bundle, reasons.get(name)) for name in chosen(only, reasons))
+    return _until_out_of_scope(bundle, chosen(only, reasons), reasons)
+
+
+def _until_out_of_scope(bundle: Bundle, names: Iterable[str], reasons: Mapping[str, str]) -> Iterator[Result]:
+    for name in names:
+        result = _result(name, bundle, reasons.get(name))
+        yield result
+        if name == "scope" and result.state == "failed":
+            return  # what else is asked of a classifier says nothing about something else
 
 
 def chosen(only: Iterable[str] | None, reasons: Iterable[str]) -> list[str]:

@@ -28,7 +28,7 @@ ROOMS = {
     "dicom_out": (*CORE, "data", "transforms", "evaluation", "inference"),
 }
 ROOMS["training"] = (*ROOMS["dicom_out"], "dicom_out")
-UPPER = ("reporting", "integrations", "testing", "demo")
+UPPER = ("reporting", "integrations", "testing", "new_plugin", "demo")
 ROOMS |= dict.fromkeys(UPPER, (*ROOMS["training"], "training", *UPPER))
 ROOMS["cli"] = (*ROOMS["testing"], "testing")
 ROOMS["__main__"] = ("cli",)
