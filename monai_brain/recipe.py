@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from monai_brain.bundles import Bundle
 from monai_brain.errors import ConfigurationError, MissingExtraError, MonaiBrainError, did_you_mean
 from monai_brain.files import read_json
+from monai_brain.safety import trust
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser, ConfigWorkflow
@@ -65,7 +66,9 @@ def parsed(bundle: Bundle, name: str) -> ConfigParser:
 
     Raises:
         ConfigurationError: The recipe cannot be read, or says one thing twice.
+        TrustError: The bundle names code that is neither installed nor trusted.
     """
+    trust.admit(bundle)
     from monai.bundle import ConfigParser
     from monai.bundle.utils import merge_kv
 
@@ -97,10 +100,12 @@ def workflow(
     Raises:
         ConfigurationError: A recipe cannot be read, lacks a key that is overridden, or takes another
             kind of value there.
+        TrustError: The bundle, or a recipe from elsewhere, names code that is neither installed nor trusted.
     """
+    files = [Path(name) if name.endswith(".json") else bundle.config(name) for name in recipes]
+    trust.admit(bundle, [path for path in files if path.resolve().parent != bundle.root / "configs"])
     from monai.bundle import ConfigWorkflow
 
-    files = [Path(name) if name.endswith(".json") else bundle.config(name) for name in recipes]
     logging_file: str | bool = str(bundle.root / "configs" / "logging.conf")
     with contextlib.ExitStack() as stack:
         *configs, meta = [

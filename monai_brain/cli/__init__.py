@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ class Terminated(BaseException):
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status of one command; errors that a user can mend are one line."""
     from monai_brain.cli.parser import parse
+    from monai_brain.safety import trust
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
@@ -33,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
     try:
         options = parse(arguments)
-        status = options.run(options)
+        with trust.given() if getattr(options, "trust", False) else contextlib.nullcontext():
+            status = options.run(options)
         sys.stdout.flush()
         return int(status or 0)
     except MonaiBrainError as error:

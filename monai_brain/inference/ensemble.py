@@ -16,6 +16,7 @@ from monai_brain.errors import ModelError
 from monai_brain.files import read_json, sha256, write_json
 from monai_brain.inference import decision
 from monai_brain.inference import weights as network_weights
+from monai_brain.safety import trust
 
 _ALIKE = ("labels", "input_shape", "name")
 _FILES = ("LICENSE", "configs/logging.conf", "docs/README.md", "docs/data_license.txt")
@@ -73,6 +74,7 @@ def write(folder: str | Path, members: Sequence[str | Path]) -> Bundle:
             (root / name).write_bytes(source.read_bytes())
     _write_weights(root, bundles)
     write_json(root / "configs" / "metadata.json", _metadata(root, bundles))
+    trust.record_made_here(Bundle.at(root))
     return Bundle.at(root)
 
 
