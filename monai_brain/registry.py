@@ -11,7 +11,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -98,6 +98,11 @@ def isolated() -> Iterator[Registry]:
         _in_place.pop()
 
 
+def forget() -> None:
+    """Read what is installed anew when it is next asked for."""
+    _read.cache_clear()
+
+
 def read_again() -> Registry:
     """What is installed, with every plugin asked anew."""
     _read.cache_clear()
@@ -160,6 +165,8 @@ def models() -> list[str]:
 def bundle(model: str | os.PathLike[str] | Bundle) -> Bundle:
     """The bundle of a registered name, of a bundle folder, or of a run folder.
 
+    NAME@VERSION is the same model with another of its listed weights.
+
     Raises:
         UnknownNameError: No plugin registers the name, and it is no folder either.
     """
@@ -170,6 +177,11 @@ def bundle(model: str | os.PathLike[str] | Bundle) -> Bundle:
         name = model.removesuffix(FOLDER_SUFFIX)
         if name in known:
             return known[name]
+        name, at, version = name.rpartition("@")
+        if at and name.removesuffix(FOLDER_SUFFIX) in known and not Path(model).is_dir():
+            found = replace(known[name.removesuffix(FOLDER_SUFFIX)], weights_version=version)
+            _ = found.weights_listing  # an unknown version is told now
+            return found
     if Path(model).is_dir():
         return Bundle.at(model)
     raise UnknownNameError("model", os.fspath(model), known)

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from monai_brain import __version__
 from monai_brain.cli.command import Parser, command
-from monai_brain.cli.declare import checking, data, dicom, experiments, inference, models, outputs, training
+from monai_brain.cli.declare import (
+    checking,
+    data,
+    dicom,
+    experiments,
+    inference,
+    models,
+    outputs,
+    safety,
+    training,
+)
 from monai_brain.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -44,7 +54,7 @@ def build() -> tuple[Parser, Any]:
     )
     parser.add_argument("--version", action="version", version=f"monai-brain {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for family in (models, data, training, experiments, inference, outputs, dicom, checking):
+    for family in (models, data, training, experiments, inference, outputs, dicom, checking, safety):
         family.declare(commands)
     for words, found in leaves(commands.choices):
         if words[0] not in _READING and {action.dest for action in found._actions} & _MODELS:

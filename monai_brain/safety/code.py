@@ -8,7 +8,6 @@ takes in another file. Some components import what a plain text names: MONAI's L
 from __future__ import annotations
 
 import ast
-import builtins
 import hashlib
 import os
 import re
@@ -44,6 +43,22 @@ _DATA = (
         "npz",
     ),
     *("onnx", "parquet", "pdf", "png", "pt", "pt2", "pth", "tif", "tiff", "ts", "txt", "yaml", "yml", "zip"),
+)
+# Functions that need no import to do harm; most others (sum, max) are words of recipes too.
+_BUILTIN = (
+    *(
+        "__import__",
+        "breakpoint",
+        "compile",
+        "delattr",
+        "eval",
+        "exec",
+        "exit",
+        "getattr",
+        "globals",
+        "input",
+    ),
+    *("open", "quit", "setattr", "vars"),
 )
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _META = "metadata.json"
@@ -148,12 +163,12 @@ def _walk(content: Any, file: str, top: dict[str, Any]) -> Iterator[Code]:
     while ahead:
         where, last, value = ahead.pop()
         if isinstance(value, dict):
-            for key, below in value.items():
+            for key, below in reversed(value.items()):
                 # `a#_target_` and `a::_target_` are keys that reach down into what they overlay.
                 leaf = re.split(r"#|::", str(key))[-1]
                 ahead.append((f"{where}#{key}" if where else str(key), leaf, below))
         elif isinstance(value, list):
-            ahead += [(f"{where}#{index}", last, below) for index, below in enumerate(value)]
+            ahead += [(f"{where}#{index}", last, below) for index, below in reversed([*enumerate(value)])]
         elif isinstance(value, str):
             kind = _kind(value, last)
             if kind is not None:
@@ -177,7 +192,7 @@ def _names_code(text: str) -> bool:
     """Whether pydoc.locate, by which MONAI finds readers and targets, could find code by this text."""
     if _DOTTED.fullmatch(text):
         return text.rpartition(".")[2].lower() not in _DATA
-    return hasattr(builtins, text) or text.lower().endswith("reader")
+    return text in _BUILTIN or text.lower().endswith("reader")
 
 
 def _is_literal(expression: str) -> bool:
