@@ -47,7 +47,7 @@ def lines(account: verifying.Account) -> Iterator[str]:
     elif account.trusted:
         yield f"It may run: {account.trusted}."
     else:
-        yield "Nobody has trusted its code. It runs after --trust, which is recorded; until then nothing of it runs."
+        yield "Nobody has trusted its code. It runs only after --trust, which is recorded."
 
 
 def install(options: argparse.Namespace) -> None:

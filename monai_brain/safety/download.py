@@ -97,7 +97,8 @@ def _fetch(url: str, part: Path, progress: bool | None) -> None:
     if begun:
         request.add_header("Range", f"bytes={begun}-")
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+        # An opener of its own, because the global one keeps the proxies of its first use.
+        with urllib.request.build_opener().open(request, timeout=TIMEOUT) as answer:
             goes_on = answer.status == http.client.PARTIAL_CONTENT and _begins_at(answer, begun)
             _store(answer, part, begun if goes_on else 0, url, progress)
     except urllib.error.HTTPError as error:

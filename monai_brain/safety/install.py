@@ -57,7 +57,7 @@ def install(source: str | os.PathLike[str], *, progress: bool | None = None) -> 
         trust.record(bundle, os.fspath(source))
         with tempfile.TemporaryDirectory(dir=place, prefix=".taken-") as aside:
             taken = bundle.copy(Path(aside) / target.name)
-            os.replace(taken.root, target)
+            taken.root.replace(target)
     registry.forget()
     return Bundle.at(target), account
 
@@ -125,9 +125,7 @@ def _brought(source: str, place: Path, progress: bool | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=place, prefix=".fetched-") as folder:
             yield _from_zoo(source, Path(folder), progress)
     else:
-        raise ConfigurationError(
-            f"{source} is neither a folder, nor a zip, nor an address, nor a zoo's name."
-        )
+        raise ConfigurationError(f"{source} is no folder, zip, address or name in the zoo.")
 
 
 def _named(root: Path, stem: str) -> Path:

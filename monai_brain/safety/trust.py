@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
+import importlib.util
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +22,7 @@ from monai_brain.registry import INSTALLED, registry
 from monai_brain.requirement import check_requirement
 from monai_brain.safety import code
 
-_OWN = Path(__file__).resolve().parents[1]  # the package itself: its test bundle is registered by nobody
+_OWN = ("monai_brain", "monai_brain_bundles")  # packages whose bundles are installed code, registered or not
 # What our own code writes into the recipes of runs and cross-validations beside what it found there.
 _WRITTEN = frozenset(
     {
@@ -98,7 +100,7 @@ def reason(bundle: Bundle) -> str | None:
 
 def registered_by(bundle: Bundle) -> str | None:
     """The plugin's module that registers exactly this folder, or None."""
-    if bundle.root.is_relative_to(_OWN):
+    if any(bundle.root.is_relative_to(place) for place in _own_places()):
         return "monai_brain itself"
     for name, known in registry().bundles.items():
         source = registry().sources.get(name)
@@ -165,10 +167,21 @@ def _known() -> set[tuple[str, str]]:
         for name, bundle in registry().bundles.items()
         if registry().sources.get(name) != INSTALLED
     }
-    roots |= {path.parents[1] for path in (_OWN / "testing").glob("*/configs/metadata.json")}
+    for place in _own_places():
+        roots |= {path.parents[1] for path in place.glob("*/configs/metadata.json")}
+        roots |= {path.parents[1] for path in place.glob("testing/*/configs/metadata.json")}
     for root in roots:
         known |= {piece.key for piece in code.recipes(root) if piece.kind != "unreadable"}
     return known
+
+
+@functools.cache
+def _own_places() -> tuple[Path, ...]:
+    """The folders of our own installed packages, found without importing them."""
+    specs = [importlib.util.find_spec(name) for name in _OWN]
+    return tuple(
+        Path(place).resolve() for spec in specs if spec for place in spec.submodule_search_locations or ()
+    )
 
 
 def _file(found: str) -> Path:
