@@ -21,7 +21,7 @@ HOSTILE = {
     "aborts": ("import os\nos.abort()", "it crashed: SIGABRT"),
     "segfaults": ("import ctypes\nctypes.string_at(0)", "it crashed: SIGSEGV"),
     "leaves_at_once": ("import os\nos._exit(0)", "it ended the process with status 0"),
-    "interrupts": ("raise KeyboardInterrupt", "it ended the process with status"),
+    "interrupts": ("raise KeyboardInterrupt", "it crashed: SIGINT"),
     "kills_itself": ("import os\nos.kill(os.getpid(), 9)", "it crashed: SIGKILL"),
     "recurses": ("def f():\n    f()\n\nf()", "RecursionError"),
     "is_for_another_version": (

@@ -141,7 +141,7 @@ def test_versions(model, server):
     older = registry.bundle("tiny@1.0")
     assert (older.weights_sha256, older.name) == ("0" * 64, "tiny")
     assert registry.bundle("tiny@2.0").weights_sha256 == SHA256
-    with pytest.raises(UnknownNameError, match="Did you mean '2.0'"):
+    with pytest.raises(UnknownNameError, match=r"Did you mean '2\.0'"):
         registry.bundle("tiny@3.0")
     with pytest.raises(IntegrityError):  # the server has only one file, which is not that version's
         store.get(older)
@@ -155,6 +155,7 @@ def test_proxies_of_the_environment_are_used(server, tmp_path, monkeypatch):
     assert server.asked == [("http://weights.invalid/model.pt", None)]
 
 
+@pytest.mark.slow  # imports torch
 def test_first_use_fetches_and_an_untrusted_bundle_does_not(model, server, strange):
     weights = pytest.importorskip("monai_brain.inference.weights")
     assert weights.locate(model) == (model.fetched_weights, SHA256)
