@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import logging
 import os
@@ -26,7 +27,6 @@ class Terminated(BaseException):
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status of one command; errors that a user can mend are one line."""
     from monai_brain.cli.parser import parse
-    from monai_brain.safety import trust
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
     try:
         options = parse(arguments)
-        with trust.given() if getattr(options, "trust", False) else contextlib.nullcontext():
+        with _trusted(options):
             status = options.run(options)
         sys.stdout.flush()
         return int(status or 0)
@@ -62,6 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if before is not None:  # a program that calls this goes on with its own way of ending
             signal.signal(signal.SIGTERM, before)
+
+
+def _trusted(options: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    if not getattr(options, "trust", False):
+        return contextlib.nullcontext()
+    from monai_brain.safety import trust  # not before: listing models must stay quick
+
+    return trust.given()
 
 
 def _fail(error: BaseException, status: int, debug: bool, text: str | None = None) -> int:

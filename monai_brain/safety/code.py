@@ -137,11 +137,8 @@ def read(path: Path, name: str) -> list[Code]:
 
     One that cannot be read is a piece of code itself: nobody knows what is in it.
     """
-    # A pipe would block for ever, a device never end, and one enormous file use up the memory.
-    if not path.is_file() or path.stat().st_size > LARGEST_CONFIG:
-        return [Code("unreadable", f"{name} {_hash(path)}", name)]
     try:
-        content = read_json(path)
+        content = check(path)
     except ConfigurationError:
         return [Code("unreadable", f"{name} {_hash(path)}", name)]
     if path.name == _META:
@@ -149,6 +146,20 @@ def read(path: Path, name: str) -> list[Code]:
             piece for piece in _walk(_variants(content), f"{name} variants", {}) if piece.kind == "name"
         ]
     return list(_walk(content, name, content if isinstance(content, dict) else {}))
+
+
+def check(path: Path) -> Any:
+    """The content of a config.
+
+    Raises:
+        ConfigurationError: It cannot be read, or says a thing in two ways.
+    """
+    # A pipe would block for ever, a device never end, and one enormous file use up the memory.
+    if not path.is_file():
+        raise ConfigurationError(f"{path} is no regular file.")
+    if path.stat().st_size > LARGEST_CONFIG:
+        raise ConfigurationError(f"{path} has more than {LARGEST_CONFIG // 2**20} MB, which is no config.")
+    return read_json(path)
 
 
 def _variants(metadata: Any) -> Any:

@@ -57,12 +57,16 @@ def admit(bundle: Bundle, further: Sequence[Path] = ()) -> None:
 
     Raises:
         TrustError: It names code that is neither installed nor trusted.
-        ConfigurationError: It is made for another version of monai_brain.
+        ConfigurationError: It is made for another version of monai_brain, or a config cannot be read.
     """
     check_requirement(bundle.facts.get("requires_monai_brain"), bundle.name)
     if reason(bundle) is None:
+        foreign = outside(bundle)
+        for piece in foreign:
+            if piece.kind == "unreadable":
+                code.check(bundle.root / piece.where)
         if not _given:
-            raise _refused(str(bundle.root), outside(bundle))
+            raise _refused(str(bundle.root), foreign)
         record(bundle)
     known = _known() if further else set()
     for path in further:

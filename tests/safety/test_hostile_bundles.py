@@ -1,5 +1,6 @@
 """Hostile and broken bundles: each is named by verify, and nothing of any runs in any door before trust."""
 
+import contextlib
 import io
 import os
 import pickle
@@ -8,7 +9,7 @@ import zipfile
 import pytest
 
 from monai_brain import recipe
-from monai_brain.errors import MonaiBrainError
+from monai_brain.errors import ConfigurationError, MonaiBrainError
 from monai_brain.safety import trust
 from monai_brain.safety.verify import verify
 
@@ -211,7 +212,9 @@ def test_what_cannot_be_read_is_refused(strange, what):
     account = verify(strange.root)
     assert any("configs/extra.json" in line for line in account.refused)
     assert account.trusted is None
-    refused_everywhere(strange)
+    for trusted in (contextlib.nullcontext, trust.given):  # whoever trusts it
+        with trusted(), pytest.raises(ConfigurationError, match=r"extra\.json"):
+            recipe.parsed(strange.bundle, "inference")
 
 
 @pytest.mark.parametrize("what", LOADS)
