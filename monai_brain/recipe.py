@@ -100,21 +100,20 @@ def workflow(
     Raises:
         ConfigurationError: A recipe cannot be read, lacks a key that is overridden, or takes another
             kind of value there.
-        TrustError: The bundle, or a recipe from elsewhere, names code that is neither installed nor trusted.
+        TrustError: It names code that is neither installed nor trusted.
     """
     files = [Path(name) if name.endswith(".json") else bundle.config(name) for name in recipes]
-    trust.admit(bundle, [path for path in files if path.resolve().parent != bundle.root / "configs"])
+    folder = bundle.root / "configs"
+    trust.admit(bundle, [path for path in files if path.resolve().parent != folder])
     from monai.bundle import ConfigWorkflow
 
-    logging_file: str | bool = str(bundle.root / "configs" / "logging.conf")
+    conf = folder / "logging.conf"
     with contextlib.ExitStack() as stack:
-        *configs, meta = [
-            _readable(file, stack) for file in (*files, bundle.root / "configs" / "metadata.json")
-        ]
+        *configs, meta = [_readable(file, stack) for file in (*files, folder / "metadata.json")]
         found = ConfigWorkflow(
             config_file=configs,
             meta_file=meta,
-            logging_file=logging_file if Path(str(logging_file)).is_file() else False,
+            logging_file=str(conf) if conf.is_file() else False,
             workflow_type=kind,
             tracking=_tracked(tracking) if tracking else None,
         )

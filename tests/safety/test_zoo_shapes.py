@@ -114,7 +114,7 @@ def test_check_names_what_such_a_bundle_lacks(bundle):
         "metadata_complete", "targets_locate", "recipe_keys", "metadata_true_to_network",
     }  # fmt: skip
     assert "required_packages_version" in found["metadata_complete"].reason
-    assert "'Compose'. Write the dotted name" in found["targets_locate"].reason
+    assert "'SEResNet50'. Write the dotted name" in found["targets_locate"].reason
     assert "monai_brain#parameters says None" in found["metadata_true_to_network"].reason
     assert (found["forward"].state, found["weights"].state) == ("passed", "not applicable")
 
