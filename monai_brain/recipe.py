@@ -98,8 +98,7 @@ def workflow(
         tracking: the address of an MLflow server or database that MONAI's handlers write to.
 
     Raises:
-        ConfigurationError: A recipe cannot be read, lacks a key that is overridden, or takes another
-            kind of value there.
+        ConfigurationError: A recipe cannot be read, lacks an overridden key, or takes another kind of value.
         TrustError: It names code that is neither installed nor trusted.
     """
     files = [Path(name) if name.endswith(".json") else bundle.config(name) for name in recipes]
