@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from monai_brain.bundles import Bundle
 from monai_brain.data.headers import Header
-from monai_brain.data.pseudonyms import home
 from monai_brain.errors import ConfigurationError, OutputError
 from monai_brain.files import whole, write_json
+from monai_brain.home import home
 from monai_brain.inference import exam, study, writers
 from monai_brain.inference.answers import Answer
 from monai_brain.inference.gates import FAILED, Refusal, gates

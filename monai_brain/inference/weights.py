@@ -17,6 +17,7 @@ from monai_brain.errors import ConfigurationError, IntegrityError, ModelError, U
 from monai_brain.files import sha256 as digest
 from monai_brain.files import whole
 from monai_brain.inference.channels import adapt_input_channels
+from monai_brain.safety import store, trust
 
 if TYPE_CHECKING:
     import os
@@ -77,16 +78,23 @@ def variant(bundle: Bundle, name: str | None) -> dict[str, Any]:
 def locate(bundle: Bundle, weights: str | os.PathLike[str] | None = None) -> tuple[Path, str | None]:
     """The file that holds the wanted weights, and the hash it must have where one is recorded.
 
+    Weights that the metadata list by address are fetched when they are first asked for.
+
     Raises:
-        ModelError: There is no such file.
+        ModelError: There is no such file, and it cannot be fetched.
+        TrustError: It would be fetched from an address of a bundle that nobody has trusted.
     """
     if weights is None or weights == "shipped":
-        if bundle.weights is None:
+        found = bundle.weights
+        if found is None and bundle.fetched_weights is not None:
+            trust.admit(bundle)
+            found = store.get(bundle)
+        if found is None:
             raise ModelError(
                 f"{bundle.name} has no weights: {bundle.root / WEIGHTS_FILE} does not exist. Train it with "
                 f"`monai-brain train {bundle.name} --datalist FILE`, or name a file or run by --weights."
             )
-        return bundle.weights, bundle.weights_sha256
+        return found, bundle.weights_sha256
     path = Path(weights)
     if path.is_dir():
         return locate(Bundle.at(path))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from monai_brain import recipe, registry
 from monai_brain.bundles import Bundle
 from monai_brain.errors import ConfigurationError, MissingExtraError, MonaiBrainError, UnknownNameError
+from monai_brain.safety import trust
 from monai_brain.testing import (
     checks_metadata,
     checks_network,
@@ -69,6 +70,7 @@ def conformance(
 
     Raises:
         UnknownNameError: There is no such model, or no such check.
+        TrustError: The bundle names code that is neither installed nor trusted.
     """
     return list(results(model, only, expected_failures))
 
@@ -83,6 +85,7 @@ def results(
 ) -> Iterator[Result]:
     """As `conformance`, one result after the other."""
     bundle = registry.bundle(model)
+    trust.admit(bundle)
     reasons = {**expected(bundle), **(expected_failures or {})}
     return _until_out_of_scope(bundle, chosen(only, reasons), reasons)
 

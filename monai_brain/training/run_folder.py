@@ -21,6 +21,7 @@ from monai_brain.files import read_json, sha256, sweep, whole, write_json
 from monai_brain.inference import decision
 from monai_brain.inference import weights as network_weights
 from monai_brain.inference.cost import cost
+from monai_brain.safety import trust
 from monai_brain.training import checkpoint_files, own_classes
 
 MANIFEST_FILE = "manifest.json"
@@ -72,6 +73,7 @@ def begin(
             with whole(folder / name, "wb") as stream:
                 stream.write(source.read_bytes())
     _as_trained(folder, config)
+    trust.record_made_here(Bundle.at(folder))
     manifest = _manifest(bundle_root, config)
     manifest |= {"device": str(device), "processes": idist.get_world_size(), "datalist": _told(datalist)}
     write_json(folder / MANIFEST_FILE, manifest)
