@@ -75,7 +75,6 @@ class NodeSender:
             if association.is_established:
                 association.release()
 
-
     def _silent(self) -> str:
         """Why there was no association: over TLS a handshake of our own tells whose certificate it was."""
         if self._tls is None:

@@ -156,7 +156,9 @@ def test_only_who_trusts_and_is_trusted_delivers(protocol, archive, sources, tmp
     for why, secrets in refused.items():
         answer = orthanc.told(orthanc.send(queue, to, path, wait=0, **secrets), status=3)
         assert (answer["delivered"], answer["waiting"]) == (0, 1), why
-        assert "TLS" in answer["said"], (why, answer["said"])
+        # A web service that speaks TLS 1.3 refuses our certificate by hanging up, and says nothing.
+        known = protocol == "node" or why == "we do not trust it"
+        assert ("TLS" if known else "it does not answer") in answer["said"], (why, answer["said"])
     plain = to.replace("dicoms:", "dicom:").replace("https:", "http:")
     answer = orthanc.told(orthanc.send(tmp_path / "plain", plain, path, wait=0), status=3)
     assert answer["delivered"] == 0

@@ -1,0 +1,81 @@
+"""Whatever predict answers, --explain shows, and nothing else: zips, volumes by plane, withheld images."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from monai_brain.cli import main
+
+pytest.importorskip("pytorch_grad_cam")
+
+RNG = np.random.default_rng(3)
+
+
+def picture(path, size=60):
+    cv2.imwrite(str(path), RNG.integers(0, 256, (size, size)).astype(np.uint8))
+    return path
+
+
+def explained(out):
+    path = out / "explanations" / "explanations.jsonl"
+    return {line["case"]: line for line in map(json.loads, path.read_text("utf-8").splitlines())}
+
+
+def answered(out):
+    return [json.loads(line) for line in (out / "results.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_images_in_a_zip_are_explained_as_they_are_outside(tiny_like, dicom, tmp_path):
+    model, out = tiny_like("brain_tumor_resnet34").root, tmp_path / "out"
+    a, scan = picture(tmp_path / "a.png"), dicom("scan.dcm")
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.write(a, "in/a.png")
+        archive.write(scan, "in/scan.dcm")
+        archive.writestr("broken.png", b"\x89PNG")
+    words = ["predict", str(model), str(a), str(tmp_path / "some.zip"), "-o", str(out), "--explain"]
+    assert main(words) == 3
+    shown = explained(out)
+    assert set(shown) == {line["case"] for line in answered(out) if line["status"] == "done"}
+    assert len(shown) == 3
+    assert "scan" not in "".join(shown)  # DICOM is called by a hash, in a zip too
+    assert shown["some.zip/in/a.png"]["probabilities"] == pytest.approx(shown["a.png"]["probabilities"])
+    assert shown["some.zip/in/a.png"]["peak"] == shown["a.png"]["peak"]
+
+
+def test_what_got_no_label_gets_no_map(tiny_like, dicom, tmp_path):
+    model, out = tiny_like("brain_tumor_resnet34").root, tmp_path / "out"
+    dicom("in/good.dcm")
+    dicom("in/knee.dcm", BodyPartExamined="KNEE")
+    words = ["predict", str(model), str(tmp_path / "in"), "-o", str(out), "--explain"]
+    assert main(words) == 0
+    lines = {line["status"]: line["case"] for line in answered(out)}
+    assert set(lines) == {"done", "not applicable"}
+    assert set(explained(out)) == {lines["done"]}
+    assert main([*words, "--force", "--restart"]) == 0
+    assert set(explained(out)) == set(lines.values())
+
+
+@pytest.mark.parametrize("plane", [None, "coronal"])
+def test_a_volume_is_explained_slice_by_slice_along_the_plane_that_was_asked(plane, tiny_like, tmp_path):
+    itk = pytest.importorskip("itk")
+    volume = RNG.integers(0, 1000, (3, 60, 56)).astype(np.int16)
+    volume = np.repeat(volume, 17, axis=0)  # every side at least 48, else it is too small for the model
+    itk.imwrite(itk.image_from_array(volume), str(tmp_path / "head.nii.gz"))
+    model, out = tiny_like("brain_tumor_resnet34").root, tmp_path / "out"
+    words = ["predict", str(model), str(tmp_path / "head.nii.gz"), "-o", str(out), "--explain"]
+    assert main([*words, *(["--plane", plane] if plane else [])]) == 0
+
+    with (out / "predictions.csv").open(encoding="utf-8", newline="") as stream:
+        rows = {row["case"]: row for row in csv.DictReader(stream)}
+    shown = explained(out)
+    assert set(shown) == set(rows)
+    assert len(rows) == {None: 51, "coronal": 60}[plane]
+    for case, line in shown.items():
+        for name, value in line["probabilities"].items():
+            assert value == pytest.approx(float(rows[case][f"prob_{name}"]), abs=1e-5)
