@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+    ours = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _terminate) if ours else None
     # Whichever reader a recipe names, MONAI's LoadImage warns that another of its readers finds no GPU codec.
     warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
     try:
@@ -54,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _fail(error, known.exit_status, debug, str(known))
         text = f"{type(error).__name__}: {error} (run it again with --debug for the whole story)"
         return _fail(error, 1, debug, text)
+    finally:
+        if before is not None:  # a program that calls this goes on with its own way of ending
+            signal.signal(signal.SIGTERM, before)
 
 
 def _fail(error: BaseException, status: int, debug: bool, text: str | None = None) -> int:

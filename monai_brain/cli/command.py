@@ -35,6 +35,18 @@ def output(parser: argparse.ArgumentParser, metavar: str, text: str) -> None:
     parser.add_argument("-o", "--output", required=True, metavar=metavar, help=text)
 
 
+def recipes(parser: argparse.ArgumentParser) -> None:
+    """Add --recipe, which may be given several times."""
+    parser.add_argument(
+        "--recipe", dest="overlays", metavar="NAME", action="append", default=[], type=_overlay,
+        help="lay configs/recipe_NAME.json, or a .json file, over the recipe: strong for the stronger one",
+    )  # fmt: skip
+
+
+def _overlay(name: str) -> str:
+    return name if name.endswith(".json") else f"recipe_{name}"
+
+
 def _later(target: str) -> Run:
     module, _, function = target.partition(":")
 

@@ -62,6 +62,8 @@ def split(options: argparse.Namespace) -> None:
         folds=options.folds,
         seed=options.seed,
         allow_leakage=options.allow_leakage,
+        validation=options.validation,
+        rounding=options.rounding,
     )
     if not options.json:
         print(splits.table(found))

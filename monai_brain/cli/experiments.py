@@ -128,6 +128,7 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
         stage = options.job
     return {
         "weights": options.weights,
+        "overlays": options.overlays,
         "cluster": options.cluster,
         "stage": stage,
         "progress": None,

@@ -32,7 +32,7 @@ def train(options: argparse.Namespace) -> None:
         rename=dict(_renamed(text) for text in options.rename),
         new_head=options.new_head,
         tracking=options.tracking,
-        overlays=[name if name.endswith(".json") else f"recipe_{name}" for name in options.recipe],
+        overlays=options.overlays,
         **dict(recipe.override(text) for text in options.overrides),
     )
     if options.json:

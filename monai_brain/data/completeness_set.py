@@ -25,7 +25,7 @@ from monai_brain.data.completeness_card import card, counts
 from monai_brain.data.completeness_plan import by_woman, drawn
 from monai_brain.data.contact_sheet import sheet
 from monai_brain.data.cuts import CUTS
-from monai_brain.data.formats import read_slice
+from monai_brain.data.formats import read_item
 from monai_brain.data.schema import SCHEMA_VERSION, Datalist, Item
 from monai_brain.errors import ConfigurationError, DataError
 from monai_brain.files import sha256, whole
@@ -76,7 +76,7 @@ def write(
         plan[number].append((index, variant))
 
     def images(number: int) -> list[tuple[int, Item]]:
-        image, _ = read_slice(usable[number]["image"])
+        image = read_item(usable[number])
         body = breast.find(image)
         return [
             (index, _written(place, usable[number], body, index, variant, seed, size))
@@ -139,7 +139,7 @@ def _usable(
     """The films that show one whole breast; the others go to `rejected` or `left_out`."""
 
     def judged(item: Item) -> tuple[str, str]:
-        image, _ = read_slice(item["image"])
+        image = read_item(item)
         try:
             return breast.find(image).cut, ""
         except DataError as error:

@@ -48,7 +48,7 @@ def read(path: str | os.PathLike[str], workers: int | None = None, progress: boo
         if item.get("class_name") == "incomplete":
             left_out[film] = "it is labelled incomplete"
         else:
-            known = {key: item.get(key) for key in ("image", "patient_id", "group", "source")}
+            known = {key: item.get(key) for key in ("image", "frame", "patient_id", "group", "source")}
             views = {key: item[key] for key in VIEWS if item.get(key)}
             kept.append({**known, **views, "class_name": FILM, "film": film})
     if not kept:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from monai_brain.data import figshare, raster, volumes
 from monai_brain.data.slices import Options, UnreadableImageError, check_contrast
-from monai_brain.errors import MonaiBrainError
+from monai_brain.errors import DataError, MonaiBrainError
 
 PathLike = str | os.PathLike[str]
 Meta = dict[str, Any]
@@ -121,3 +121,29 @@ def read_slice(
         "original_channel_dim": "no_channel",
         "affine": np.eye(4),
     } | known
+
+
+def chosen(item: Mapping[Any, Any], key: Hashable = "frame") -> int | None:
+    """The frame that an item chooses, counting from 1 as readers do; None where it chooses none.
+
+    In items the first frame is 0, as a number or as text: a table knows only text.
+
+    Raises:
+        DataError: It is no whole number of at least 0.
+    """
+    value = item.get(key)
+    if value is None or value == "":
+        return None
+    text = str(value)
+    if not text.isdecimal():
+        raise DataError(f"frame is {value!r}. Expected a whole number, the first frame being 0.")
+    return int(text) + 1
+
+
+def read_item(item: Mapping[Any, Any]) -> np.ndarray:
+    """The image of an item, or the frame of it that it chooses, (H, W) in its stored type.
+
+    Raises:
+        DataError: It cannot be read, or has no such frame.
+    """
+    return read_slice(item["image"], chosen(item))[0]

@@ -12,7 +12,7 @@ from typing import Any
 from monai_brain.data import datalist as lists
 from monai_brain.data.duplicates import copy_of, near_duplicates
 from monai_brain.data.folders import class_named
-from monai_brain.data.reader import read_slice
+from monai_brain.data.formats import read_item
 from monai_brain.data.schema import SCHEMA_VERSION, Datalist, Item
 from monai_brain.errors import ConfigurationError
 
@@ -106,7 +106,7 @@ def _named(item: Item, name: str, shared: dict[str, set[str]]) -> Item:
 def _tie(of: Sequence[tuple[Item, int]]) -> int:
     """Give one group to the groups of different sets that show one picture; how many pairs did so."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        copies = list(pool.map(lambda pair: copy_of(read_slice(Path(pair[0]["image"]))[0]), of))
+        copies = list(pool.map(lambda pair: copy_of(read_item(pair[0])), of))
     pairs = [pair for pair in near_duplicates(copies) if of[pair.first][1] != of[pair.second][1]]
     members: dict[str, list[Any]] = defaultdict(list)
     for item, _ in of:

@@ -9,25 +9,8 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import LoadImaged
 
+from monai_brain.data.formats import chosen
 from monai_brain.data.reader import SliceReader
-from monai_brain.errors import DataError
-
-
-def chosen(item: Mapping[Any, Any], key: Hashable = "frame") -> int | None:
-    """The frame that an item chooses, counting from 1 as readers do; None where it chooses none.
-
-    In items the first frame is 0, as a number or as text: a table knows only text.
-
-    Raises:
-        DataError: It is no whole number of at least 0.
-    """
-    value = item.get(key)
-    if value is None or value == "":
-        return None
-    text = str(value)
-    if not text.isdecimal():
-        raise DataError(f"frame is {value!r}. Expected a whole number, the first frame being 0.")
-    return int(text) + 1
 
 
 class LoadSliced(LoadImaged):

@@ -11,15 +11,19 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from monai_brain.data import datalist
 from monai_brain.data.datalist import Source
-from monai_brain.data.formats import read_slice
+from monai_brain.data.formats import read_item
+from monai_brain.data.schema import numbered
 from monai_brain.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 LIMIT = 0.60
 _BITS = {"uint8": 8, "int8": 8, "uint16": 16, "int16": 16}
@@ -69,12 +73,20 @@ def table(
     """The features of each item's image, (items, features)."""
 
     def row(item: Mapping[str, Any]) -> list[float]:
-        path = Path(item["image"])
-        image, _ = read_slice(path)
+        path, image = Path(item["image"]), read_item(item)
         return [feature(path, image) for feature in features.values()]
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         return np.array(list(pool.map(row, items)), dtype=np.float64).reshape(len(items), len(features))
+
+
+def regression() -> Pipeline:
+    """The classifier of every control: a logistic regression on standardised features, not yet fitted."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
 
 
 def control(
@@ -101,14 +113,10 @@ def control(
     Raises:
         ConfigurationError: A side lacks one of the classes, so there is nothing to learn or to tell.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     test = datalist.part(source, fold, "test")
-    used = {os.path.normpath(item["image"]) for item in test}
+    used = {_name(item) for item in test}
     everything = datalist.part(source, None, "test")
-    train = [item for item in everything if os.path.normpath(item["image"]) not in used]
+    train = [item for item in everything if _name(item) not in used]
     names = sorted({item["class_name"] for item in everything})
     for side, part in (("training", train), ("test", test)):
         missing = [name for name in names if name not in {item["class_name"] for item in part}]
@@ -117,7 +125,7 @@ def control(
                 f"The {side} part of fold {fold} shows no {', '.join(missing) or 'second class'}: "
                 "a control needs every class on both sides. Take more images or another split."
             )
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+    model = regression()
     model.fit(table(train, features, workers), [item["class_name"] for item in train])
     truth = np.array([item["class_name"] for item in test])
     found = model.predict(table(test, features, workers))
@@ -130,3 +138,7 @@ def control(
         "features": list(features),
         "weights": [round(float(weight), 4) for weight in weights],
     }
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return numbered(os.path.normpath(item["image"]), item.get("frame"))

@@ -130,6 +130,11 @@ def numbered(name: str, frame: object) -> str:
     return name if frame is None or frame == "" else f"{name} frame {frame}"
 
 
+def called(item: Mapping[str, Any]) -> str:
+    """What an item is called: the case that it bears, else its image, and the frame where one is chosen."""
+    return str(item.get("case") or numbered(str(item["image"]), item.get("frame")))
+
+
 def _whole(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= 0
 

@@ -18,6 +18,7 @@ from monai_brain.data.schema import RECORD_WISE, Datalist, Item
 from monai_brain.errors import ConfigurationError, UnknownNameError
 
 SCHEMES = ("patient", "kfold", "holdout", "paper", "cvind")
+ROUNDINGS = ("floor", "ceil")
 HOLDOUT = 0.2
 VALIDATION = 0.2
 GROUPED_TENTH = 0.1
@@ -156,8 +157,8 @@ def _check(scheme: str, folds: int, validation: float | None, rounding: str) -> 
         raise ConfigurationError(f"folds is {folds!r}. Expected a whole number of at least 2.")
     if validation is not None and not 0 <= validation < 1:
         raise ConfigurationError(f"validation is {validation!r}. Expected a share from 0 to below 1.")
-    if rounding not in ("floor", "ceil"):
-        raise UnknownNameError("rounding", rounding, ("floor", "ceil"))
+    if rounding not in ROUNDINGS:
+        raise UnknownNameError("rounding", rounding, ROUNDINGS)
 
 
 def _unknown(items: Iterable[Item]) -> int:

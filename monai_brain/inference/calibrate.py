@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from monai_brain.bundles import Bundle
 from monai_brain.data import datalist as datalists
+from monai_brain.data.schema import called
 from monai_brain.errors import OutputError
 from monai_brain.evaluation.intervals import wilson
 from monai_brain.files import read_json, whole, write_json
@@ -110,7 +111,7 @@ def calibrate(
 def _seen(
     predictor: Predictor, items: Iterable[dict[str, Any]], layer: str, side: str, progress: bool | None
 ) -> Iterable[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
-    named = [item | {"case": item["image"]} for item in items]
+    named = [item | {"case": called(item)} for item in items]
     hidden = None if progress is None else not progress
     with tqdm(total=len(named), unit="image", desc=side, disable=hidden, delay=2) as bar:
         for batch, images, failures in predictor.batches(named, threads=os.cpu_count() or 1):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from monai_brain.data import datalist as datalists
+from monai_brain.data.schema import called
 from monai_brain.errors import DataError
 from monai_brain.evaluation.comparison import matched
 from monai_brain.evaluation.metrics import Sample
@@ -51,7 +52,7 @@ def fidelity(
     """
     if datalist is not None:
         items = [
-            {**item, "case": str(item["image"])}
+            {**item, "case": called(item)}
             for item in datalists.part(str(datalist), fold, "test", predictor.bundle.labels)
         ]
     else:

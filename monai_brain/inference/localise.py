@@ -14,8 +14,10 @@ from tqdm import tqdm
 
 from monai_brain.bundles import Bundle
 from monai_brain.data import datalist as datalists
+from monai_brain.data.schema import called
 from monai_brain.errors import DataError
 from monai_brain.evaluation.intervals import DRAWS
+from monai_brain.inference import inputs
 from monai_brain.inference import weights as network_weights
 from monai_brain.inference.explain import Explainer, Explanation, bundle_layer
 from monai_brain.inference.localisation import (
@@ -125,8 +127,8 @@ def _boxed(path: Path, fold: int | None, labels: tuple[str, ...]) -> Iterator[di
         if not box or item["class_name"] not in labels or (fold is not None and item.get("fold") != fold):
             continue
         yield {
-            "image": item["image"],
-            "case": item["image"],
+            **inputs.named(item),
+            "case": called(item),
             "class_name": item["class_name"],
             "box": box,
             "group": str(item.get("group") or item.get("patient_id") or item["image"]),

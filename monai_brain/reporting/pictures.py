@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from monai_brain.data.loading import chosen
+from monai_brain.data.formats import chosen
 from monai_brain.data.reader import read_slice
 from monai_brain.data.schema import numbered
 from monai_brain.errors import MonaiBrainError

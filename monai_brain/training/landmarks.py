@@ -11,8 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from monai_brain.data import datalist as datalists
-from monai_brain.data.formats import read_slice
-from monai_brain.data.loading import chosen
+from monai_brain.data.formats import read_item
 from monai_brain.data.schema import Item
 from monai_brain.files import sha256, write_json
 from monai_brain.transforms.grey import ToGrey255
@@ -54,4 +53,4 @@ def learn_landmarks(
 def _grey(items: Sequence[Item]) -> Iterator[np.ndarray]:
     scale = ToGrey255()
     for item in items:
-        yield np.asarray(scale(read_slice(item["image"], chosen(item))[0][None]))
+        yield np.asarray(scale(read_item(item)[None]))

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monai_brain.cli import main
-from monai_brain.data import datalist, datasets
+from monai_brain.cli.declare import data as declare
+from monai_brain.data import datalist, datasets, splits
 from monai_brain.data.draws import draw
 from monai_brain.errors import ConfigurationError, UnknownNameError
 
@@ -138,3 +139,24 @@ def test_the_first_papers_1436_of_1500(real_images):
     out = {Path(name).name for name in undrawn}
     assert not groups & {item["group"] for item in content["training"] if Path(item["image"]).name in out}
     assert undrawn == DRAWN.read_text(encoding="utf-8").split()
+
+
+def test_the_command_passes_on_which_share_validates_and_how_is_rounded(brain_phantoms, tmp_path):
+    assert run(brain_phantoms, "--validation", "0.5", "-o", tmp_path / "half.json")[0] == 0
+    half = datalist.read(tmp_path / "half.json")
+    sizes = {side: len(datalist.part(half, 0, side)) for side in ("train", "validation", "test")}
+    assert sizes["test"] > 0
+    assert abs(sizes["validation"] - sizes["train"]) <= 4  # whole groups, class by class
+    status, error = run(brain_phantoms, "--validation", "1", "-o", tmp_path / "x.json")
+    assert (status, "below 1" in error) == (2, True)
+    words = (brain_phantoms, "--scheme", "paper", "--allow-leakage", "--rounding")
+    tests = []
+    for rounding in declare.ROUNDINGS:
+        assert run(*words, rounding, "-o", tmp_path / "x.json")[0] == 0
+        tests.append(len(datalist.part(datalist.read(tmp_path / "x.json"), 0, "test")))
+    expected = Counter(item["class_name"] for item in datalist.read(brain_phantoms)["training"])
+    assert tests == [sum(n // 5 for n in expected.values()), sum(-(-n // 5) for n in expected.values())]
+
+
+def test_the_command_offers_what_the_function_takes():
+    assert (declare.SCHEMES, declare.ROUNDINGS) == (splits.SCHEMES, splits.ROUNDINGS)

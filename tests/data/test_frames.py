@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import pickle
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -14,12 +15,14 @@ import pytest
 from monai.data import load_decathlon_datalist
 from monai.transforms import LoadImaged
 
-from monai_brain.data import datalist, datasets
-from monai_brain.data.loading import LoadSliced, chosen
+from monai_brain.data import datalist, datasets, joining, nuisance
+from monai_brain.data.formats import chosen
+from monai_brain.data.loading import LoadSliced
 from monai_brain.data.reader import SliceReader, read_slice
 from monai_brain.data.slices import UnreadableImageError
 from monai_brain.errors import DataError
 from monai_brain.testing.tiny import tiny_bundle
+from monai_brain.training.experiments import partitions, shortcuts, transfer
 from monai_brain.training.workflow import train
 
 pydicom = pytest.importorskip("pydicom")
@@ -268,3 +271,33 @@ def test_training_and_judging_by_frames(framed, tmp_path):
     assert tested.keys() == {f"{number}.dcm frame {frame}" for number in range(4) for frame in range(3)}
     assert tested["2.dcm frame 1"]["meta_frame"] == "1"
     assert len({row["logit_glioma"] for row in tested.values()}) > 6  # not one frame read again and again
+
+
+def test_every_room_that_opens_items_sees_the_frame_and_not_the_file(framed, tmp_path):
+    """Frames of one file differ; where a room forgot the number, it could not read the file at all."""
+    names = {f"{number}.dcm frame {frame}" for number in range(8) for frame in range(3)}
+    rows = shortcuts.predict(framed, 0, ("glioma", "no_tumor"))
+    assert len(set(rows.case)) == 12
+    assert {Path(case).name for case in rows.case} <= names
+    features = nuisance.table(datalist.part(framed, 0, "test"), {"mean": lambda path, image: image.mean()})
+    means = [[pictures(number, 3)[frame].mean() * (frame + 1)] for number in range(4) for frame in range(3)]
+    np.testing.assert_allclose(features, means)
+    assert set(nuisance.control(framed, 0, {"mean": lambda path, image: image.mean()})) >= {"features"}
+    both = joining.join([framed, _moved(framed, tmp_path)])
+    assert len({item["group"] for item in both["training"]}) == 8  # every frame met its copy
+    assert {item["case"] for item in partitions.named(framed)["training"]} == names
+    seen = transfer._without_copies(datalist.part(framed, 0, "test"), datalist.part(framed, None, "test"))
+    assert len(seen[0]) + len(seen[1]) == 12
+    assert len(seen[1]) == 12  # they are the very same pictures
+
+
+def _moved(listed, tmp_path):
+    """The same pictures in a second set, whose patients have other names."""
+    content = datalist.read(listed)
+    (tmp_path / "second").mkdir()
+    items = []
+    for item in content["training"]:
+        place = tmp_path / "second" / Path(item["image"]).name
+        shutil.copy(item["image"], place)
+        items.append({**item, "image": str(place), "patient_id": f"other {item['patient_id']}"})
+    return datalist.write({**content, "name": "second", "training": items}, tmp_path / "second.json")

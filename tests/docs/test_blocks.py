@@ -21,8 +21,9 @@ from monai_brain.cli import parser as command_line
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = {"README": ROOT / "README.md", **{path.stem: path for path in sorted(DOCS.glob("*.md"))}}
-# These train: seconds on a quiet core, more on a busy one.
-TRAINING = {"quickstart", "predict", "evaluation", "experiments", "reports", "reproduce"}
+# These train, or start programs over and over: many seconds on a quiet core, more on a busy one.
+TRAINING = {"README", "quickstart", "predict", "archives", "evaluation", "experiments", "reports"}
+TRAINING |= {"reproduce", "transforms", "fast-training"}
 ASIDE = re.compile(r"<!-- not run:(?P<reason>.*)-->")
 CONTINUES = re.compile(r"^<!-- continues: (?P<page>\S+) -->$", re.MULTILINE)
 

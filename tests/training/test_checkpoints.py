@@ -93,11 +93,21 @@ def test_every_so_many_epochs_one_is_kept(model, brain_phantoms, tmp_path):
     assert [checkpoint.epoch for checkpoint in checkpoint_files.found(run)] == [5, 4, 2]
 
 
+@pytest.fixture
+def default_signals():
+    """The handlers that a program starts with; a shell's background job would ignore Ctrl-C."""
+    wanted = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    yield wanted
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize(
     ("number", "kind"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)]
 )
 def test_a_signal_writes_the_step_and_the_rest_is_the_same(
-    model, brain_phantoms, unbroken, tmp_path, number, kind
+    model, brain_phantoms, unbroken, tmp_path, number, kind, default_signals
 ):
     run = tmp_path / "run"
     settings = {"max_epochs": EPOCHS}
@@ -113,7 +123,7 @@ def test_a_signal_writes_the_step_and_the_rest_is_the_same(
     if number == signal.SIGTERM:
         assert caught.value.code == 143
     assert [(found.epoch, found.step) for found in checkpoint_files.found(run)] == [(2, 2), (2, 0)]
-    assert signal.getsignal(number) != signal.SIG_IGN
+    assert signal.getsignal(number) == default_signals[number]
     train(model, brain_phantoms, 0, run_dir=run, resume=True, **settings)
     assert_equal_runs(run, unbroken)
 

@@ -8,6 +8,7 @@ from monai_brain.cli.command import Parser, command, output
 
 PHANTOMS = ("brain", "mammogram")
 SCHEMES = ("patient", "kfold", "holdout", "paper", "cvind")
+ROUNDINGS = ("floor", "ceil")
 
 
 def declare(commands: Any) -> None:
@@ -43,6 +44,15 @@ def declare(commands: Any) -> None:
     split.add_argument(
         "--draw", action="append", default=[], metavar="CLASS=N",
         help="first keep exactly N images of a class, by whole groups drawn with the seed",
+    )  # fmt: skip
+    split.add_argument(
+        "--validation", type=float, metavar="SHARE",
+        help="of the images outside the test part, which share validates; default: as the scheme says",
+    )  # fmt: skip
+    split.add_argument(
+        "--rounding", choices=ROUNDINGS, default=ROUNDINGS[0],
+        help="of the scheme paper: floor as in arXiv 2512.03751, ceil as in 10.19651/j.cnki.emt.2519530; "
+        "default: floor",
     )  # fmt: skip
     output(split, "FILE", "the datalist to write")
     landmarks = command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from monai_brain.cli.command import command
+from monai_brain.cli.command import command, recipes
 from monai_brain.cli.declare.data import SCHEMES
 
 _MODEL = "a name or a bundle folder"
@@ -146,6 +146,7 @@ def _training(parser: argparse.ArgumentParser, place: str) -> None:
         "--from", dest="weights", default="scratch", metavar="WEIGHTS",
         help="scratch, imagenet, shipped, a .pt file or a run folder; default: scratch",
     )  # fmt: skip
+    recipes(parser)
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
         help="a value of the recipe, for example max_epochs=20",

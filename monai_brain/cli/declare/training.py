@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from monai_brain.cli.command import command
+from monai_brain.cli.command import command, recipes
 
 PATIENT_RULES = ("mean", "majority")
 
@@ -31,10 +31,7 @@ def declare(commands: Any) -> None:
     train.add_argument(
         "--new-head", action="store_true", help="train for the datalist's own classes, with a new head"
     )
-    train.add_argument(
-        "--recipe", metavar="NAME", action="append", default=[],
-        help="lay configs/recipe_NAME.json, or a .json file, over the recipe: strong for the stronger one",
-    )  # fmt: skip
+    recipes(train)
     train.add_argument(
         "--tracking", metavar="ADDRESS",
         help="an MLflow server or database that records the run too, for example sqlite:///mlflow.db",

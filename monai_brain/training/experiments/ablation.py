@@ -29,6 +29,7 @@ def ablate(
     folds: Sequence[int] | str | None = None,
     seed: int = 0,
     weights: str | os.PathLike[str] = "scratch",
+    overlays: Sequence[str] = (),
     shuffle_labels: bool = False,
     cluster: str | None = None,
     stage: Stage = ALL,
@@ -50,6 +51,7 @@ def ablate(
         cluster: None, "local:N" or the address of a Dask scheduler.
         stage: "all", "plan", "collect", or the number of one job.
         progress: True or False for a bar, None for one on a terminal.
+        overlays: further recipes of the model, laid over train.json, as `train` takes them.
         overrides: values of the recipe's keys.
 
     Raises:
@@ -83,7 +85,7 @@ def ablate(
         "paper": bundle.facts.get("paper"),
     }
     root = Path(output) if output is not None else Path("runs") / KIND / bundle.name
-    todo = contest.jobs(contestants, content, chosen, str(weights), seed, overrides)
+    todo = contest.jobs(contestants, content, chosen, str(weights), tuple(overlays), seed, overrides)
     experiment = folder.begin(root, KIND, todo, facts, {f"{DATALISTS}/repeat_0.json": content})
     return carry_out(experiment, collect, stage=stage, cluster=cluster, progress=progress)
 

@@ -30,6 +30,7 @@ def compare(
     folds: Sequence[int] | str | None = None,
     seed: int = 0,
     weights: str | os.PathLike[str] = "scratch",
+    overlays: Sequence[str] = (),
     shuffle_labels: bool = False,
     against: str | None = None,
     cluster: str | None = None,
@@ -53,6 +54,7 @@ def compare(
         cluster: None, "local:N" or the address of a Dask scheduler.
         stage: "all", "plan", "collect", or the number of one job.
         progress: True or False for a bar, None for one on a terminal.
+        overlays: further recipes of the model, laid over train.json, as `train` takes them.
         overrides: values of the recipe's keys, for all that are trained.
 
     Raises:
@@ -84,7 +86,7 @@ def compare(
     if contestants and datalist is not None:
         content = contest.begin_lists(datalist, shuffle_labels, seed)
         chosen = contest.chosen_folds(content, folds)
-        todo = contest.jobs(contestants, content, chosen, str(weights), seed, overrides)
+        todo = contest.jobs(contestants, content, chosen, str(weights), tuple(overlays), seed, overrides)
         lists = {f"{DATALISTS}/repeat_0.json": content}
         facts |= {
             "datalist": {"name": content["name"], "sha256": sha256(datalist)},

@@ -38,6 +38,7 @@ def jobs(
     content: Datalist,
     folds: Sequence[int],
     weights: str,
+    overlays: tuple[str, ...],
     seed: int,
     overrides: Mapping[str, Any],
 ) -> list[Job]:
@@ -55,7 +56,8 @@ def jobs(
             found.append(
                 Job(
                     name, f"{RUNS}/{name}", one.model, one.variant, fold, 0, f"{DATALISTS}/repeat_0.json",
-                    contestant=one.name, weights=weights, overrides={"seed": seed, **own, **overrides},
+                    contestant=one.name, weights=weights, overlays=overlays,
+                    overrides={"seed": seed, **own, **overrides},
                 )
             )  # fmt: skip
     return found

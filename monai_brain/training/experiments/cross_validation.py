@@ -38,6 +38,7 @@ def cross_validate(
     refit: bool = False,
     variant: str | None = None,
     weights: str | os.PathLike[str] = "scratch",
+    overlays: Sequence[str] = (),
     allow_leakage: bool = False,
     shuffle_labels: bool = False,
     shortcut: bool = False,
@@ -69,6 +70,7 @@ def cross_validate(
         cluster: None, "local:N" or the address of a Dask scheduler.
         stage: "all", "plan", "collect", or the number of one job.
         progress: True or False for a bar, None for one on a terminal.
+        overlays: further recipes of the model, laid over train.json, as `train` takes them.
         overrides: values of the recipe's keys.
 
     Raises:
@@ -90,12 +92,12 @@ def cross_validate(
         )
         leakage[place] = parts[0]["leakage"]
         lists |= {f"{place}{DATALISTS}/repeat_{repeat}.json": part for repeat, part in enumerate(parts)}
-        todo += _jobs(place, parts, name, variant, str(weights), seed, overrides)
+        todo += _jobs(place, parts, name, variant, str(weights), tuple(overlays), seed, overrides)
         if refit and not number:
             todo.append(
                 Job(
                     "refit", f"{RUNS}/refit", name, variant, None, 0, f"{DATALISTS}/repeat_0.json",
-                    weights=str(weights), overrides={"seed": seed, **overrides},
+                    weights=str(weights), overlays=tuple(overlays), overrides={"seed": seed, **overrides},
                 )
             )  # fmt: skip
     facts = {
@@ -188,6 +190,7 @@ def _jobs(
     model: str,
     variant: str | None,
     weights: str,
+    overlays: tuple[str, ...],
     seed: int,
     overrides: dict[str, Any],
 ) -> list[Job]:
@@ -203,7 +206,8 @@ def _jobs(
             found.append(
                 Job(
                     f"{place}{name}", f"{place}{RUNS}/{name}", model, variant, fold, repeat,
-                    f"{place}{DATALISTS}/repeat_{repeat}.json", weights=weights, overrides=settings,
+                    f"{place}{DATALISTS}/repeat_{repeat}.json", weights=weights, overlays=overlays,
+                    overrides=settings,
                 )
             )  # fmt: skip
     return found

@@ -121,7 +121,10 @@ def load(root: str | os.PathLike[str]) -> Experiment:
         raise ConfigurationError(f"{root} holds no experiment: it has no {EXPERIMENT_FILE}.")
     content = read_json(folder / EXPERIMENT_FILE)
     known = set(Job.__dataclass_fields__)
-    listed = [Job(**{key: job[key] for key in known if key in job}) for job in content.pop("jobs")]
+    listed = [
+        Job(**{key: job[key] for key in known if key in job} | {"overlays": tuple(job.get("overlays", ()))})
+        for job in content.pop("jobs")
+    ]
     kind = content.pop("kind")
     content.pop("schema_version")
     return Experiment(folder, kind, tuple(listed), content)

@@ -35,6 +35,7 @@ class Job:
         datalist: The datalist, relative to the experiment's folder.
         contestant: Whose results these are, where several models or variants are compared.
         weights: What the training starts from, as `train` takes it.
+        overlays: Further recipes of the model, laid over train.json.
         overrides: Values of the recipe's keys.
     """
 
@@ -47,6 +48,7 @@ class Job:
     datalist: str
     contestant: str = ""
     weights: str = "scratch"
+    overlays: tuple[str, ...] = ()
     overrides: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -103,6 +105,7 @@ def execute(job: Job, root: Path, folds: list[Job]) -> Path:
             run_dir=folder,
             resume=begun,
             variant=job.variant,
+            overlays=job.overlays,
             **overrides,
         )
     # Nothing goes on from a finished job, and a checkpoint is three times as large as the weights.
@@ -126,7 +129,9 @@ def check(job: Job, root: Path) -> None:
 
     bundle = registry.bundle(job.model)
     settings = {**variant_settings(bundle, job.variant, job.weights), **job.overrides}
-    recipe.workflow(bundle, ["train"], {**settings, "run_dir": str(root / job.run)}, kind="train")
+    recipe.workflow(
+        bundle, ["train", *job.overlays], {**settings, "run_dir": str(root / job.run)}, kind="train"
+    )
 
 
 def _usual_epochs(folds: list[Job], root: Path) -> int:

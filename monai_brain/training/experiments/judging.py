@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from monai_brain.data.schema import called
 from monai_brain.evaluation.predictions import Predictions, put_together
 from monai_brain.inference.predict import Failure, Predictor
 
@@ -38,4 +39,4 @@ def rows(
 
 def named(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The items of a datalist, each under the case that it bears."""
-    return [{**item, "case": str(item.get("case") or item["image"])} for item in items]
+    return [{**item, "case": called(item)} for item in items]

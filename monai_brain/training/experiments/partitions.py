@@ -11,7 +11,7 @@ from typing import Any
 
 from monai_brain.data import datalist as lists
 from monai_brain.data import splits
-from monai_brain.data.schema import Datalist
+from monai_brain.data.schema import Datalist, numbered
 from monai_brain.errors import ConfigurationError
 
 SHUFFLED = "shuffled labels"
@@ -22,7 +22,8 @@ def named(datalist: str | os.PathLike[str]) -> Datalist:
     folder = Path(datalist).resolve().parent
     content = lists.read(datalist)
     for item in (*content["training"], *content["testing"]):
-        item.setdefault("case", Path(os.path.relpath(item["image"], folder)).as_posix())
+        place = Path(os.path.relpath(item["image"], folder)).as_posix()
+        item.setdefault("case", numbered(place, item.get("frame")))
     return content
 
 

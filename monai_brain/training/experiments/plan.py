@@ -52,10 +52,10 @@ class Estimate:
 
 def write(experiment: Experiment) -> dict[str, Any]:
     """The plan of an experiment, which is then also in plan.json; no job is started."""
-    measured: dict[tuple[str, str | None, str], Estimate] = {}
+    measured: dict[tuple[object, ...], Estimate] = {}
     lines = []
     for number, job in enumerate(experiment.jobs):
-        kind = (job.model, job.variant, job.weights)
+        kind = (job.model, job.variant, job.weights, job.overlays)
         if kind not in measured:
             measured[kind] = estimate(job, experiment.root)
         lines.append(
@@ -90,7 +90,7 @@ def estimate(job: Job, root: Path) -> Estimate:
             "start_weights": job.weights,
             **job.overrides,
         }
-        whole = recipe.workflow(bundle, ["train"], settings, kind="train").parser
+        whole = recipe.workflow(bundle, ["train", *job.overlays], settings, kind="train").parser
         images = whole.get_parsed_content("train#dataset#data")
         validated = len(whole.get_parsed_content("validate#dataset#data"))
         batch, epochs, interval = (
@@ -102,7 +102,7 @@ def estimate(job: Job, root: Path) -> Estimate:
             "train#handlers": [],
             "max_epochs": STEPS + WARM_UP,
         }
-        workflow = recipe.workflow(bundle, ["train"], few, kind="train")
+        workflow = recipe.workflow(bundle, ["train", *job.overlays], few, kind="train")
         seconds, memory = _timed(workflow.parser)
         numbers = sum(
             value.numel() * value.element_size()

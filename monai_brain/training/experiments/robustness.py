@@ -20,6 +20,7 @@ from monai_brain.evaluation.intervals import figures
 from monai_brain.evaluation.metrics import Sample
 from monai_brain.evaluation.predictions import Predictions, put_together
 from monai_brain.files import sha256, write_json
+from monai_brain.inference import inputs
 from monai_brain.inference.predict import Failure, Predictor, reason
 from monai_brain.training import run_folder
 from monai_brain.training.experiments import folder, judging, partitions
@@ -137,7 +138,7 @@ def _judged(
 
     def read(item: dict[str, Any]) -> dict[Hashable, Any] | Failure:
         try:
-            return dict(head({"image": item["image"], "sha256": item.get("sha256", "")}))
+            return dict(head({**inputs.named(item), "sha256": item.get("sha256", "")}))
         except Exception as error:  # noqa: BLE001  a file from anywhere can make a decoder raise anything
             return Failure(str(item["case"]), reason(error, item))
 

@@ -183,7 +183,7 @@ def _own_folds(experiment: Experiment, job: Job) -> list[Job]:
 
 def _kinds(todo: Sequence[Job]) -> list[Job]:
     """One job of each model and variant: the recipes of the others are the same."""
-    return list({(job.model, job.variant): job for job in reversed(todo)}.values())
+    return list({(job.model, job.variant, job.overlays): job for job in reversed(todo)}.values())
 
 
 def pending(experiment: Experiment) -> list[str]:

@@ -7,20 +7,19 @@ collection an image comes from.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from monai_brain.data import datalist as datalists
-from monai_brain.data.reader import read_slice
+from monai_brain.data import nuisance
+from monai_brain.data.formats import read_item
+from monai_brain.data.schema import called
 from monai_brain.evaluation.predictions import Predictions
 from monai_brain.inference.rows import predictions
 from monai_brain.transforms.grey import ToGrey255
@@ -57,8 +56,8 @@ def predict(datalist: str | os.PathLike[str], fold: int, labels: tuple[str, ...]
     The classes are fitted alone that the training part shows; another one's probability is 0.
     """
     train, test = (datalists.part(datalist, fold, side, labels) for side in ("train", "test"))
-    found = _features_of(datalist, [item["image"] for item in (*train, *test)])
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+    found = _features_of(datalist, [*train, *test])
+    model = nuisance.regression()
     known = np.array([item["label"] for item in train])
     scores: npt.NDArray[np.float64] = np.full((len(test), len(labels)), -np.inf)
     shown = np.unique(known)
@@ -68,20 +67,19 @@ def predict(datalist: str | os.PathLike[str], fold: int, labels: tuple[str, ...]
     else:
         scores[:, shown] = 0.0
     scores = np.maximum(scores, np.log(_SMALLEST))
-    items = [
-        {**item, "split": "test", "fold": fold, "case": str(item.get("case") or item["image"])}
-        for item in test
-    ]
+    items = [{**item, "split": "test", "fold": fold, "case": called(item)} for item in test]
     return predictions(items, scores, labels, model=NAME)
 
 
-def _features_of(datalist: str | os.PathLike[str], images: list[str]) -> npt.NDArray[np.float64]:
+def _features_of(
+    datalist: str | os.PathLike[str], items: Sequence[Mapping[str, Any]]
+) -> npt.NDArray[np.float64]:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return np.stack(list(pool.map(_of_file, images)))
+        return np.stack(list(pool.map(lambda item: _of_file(item["image"], item.get("frame")), items)))
 
 
 @lru_cache(maxsize=100_000)
-def _of_file(path: str) -> npt.NDArray[np.float64]:
+def _of_file(path: str, frame: Any) -> npt.NDArray[np.float64]:
     # Every fold asks for nearly all images again; the figures of one are small, the image is not.
-    grey = ToGrey255()(np.asarray(read_slice(Path(path))[0])[None])
+    grey = ToGrey255()(np.asarray(read_item({"image": path, "frame": frame}))[None])
     return features(np.asarray(grey)[0])

@@ -12,8 +12,8 @@ from typing import Any
 from monai_brain.bundles import Bundle
 from monai_brain.data import datalist as datalists
 from monai_brain.data.duplicates import copy_of, near_duplicates
-from monai_brain.data.reader import read_slice
-from monai_brain.data.schema import Datalist, Item
+from monai_brain.data.formats import read_item
+from monai_brain.data.schema import Datalist, Item, called
 from monai_brain.errors import ConfigurationError, DataError
 from monai_brain.evaluation import predictions as files
 from monai_brain.evaluation.coverage import coverage_curve
@@ -150,20 +150,20 @@ def _training_images(bundle: Bundle, trained_on: str | os.PathLike[str] | None) 
         sides: tuple[Side, ...] = ("train", "validation") if fold is not None else ("train",)
         for side in sides:
             for item in datalists.part(config["datalist"], fold, side):
-                found[item["image"]] = item
+                found[called(item)] = item
     return list(found.values())
 
 
 def _without_copies(items: Sequence[Item], seen: Sequence[Item]) -> tuple[list[Item], list[dict[str, str]]]:
     """The items that resemble no training image under flips and quarter turns, and the copies among them."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        small = list(pool.map(lambda item: copy_of(read_slice(Path(item["image"]))[0]), [*seen, *items]))
+        small = list(pool.map(lambda item: copy_of(read_item(item)), [*seen, *items]))
     of: dict[int, dict[str, str]] = {}
     for pair in near_duplicates(small):
         if pair.first < len(seen) <= pair.second and pair.second not in of:
             copy = items[pair.second - len(seen)]
             of[pair.second] = {
-                "case": str(copy.get("case") or copy["image"]),
+                "case": called(copy),
                 "copy_of": Path(seen[pair.first]["image"]).name,
                 "turn": pair.turn,
             }

@@ -20,6 +20,7 @@ from monai_brain.training.experiments import contest, tables
 from monai_brain.training.experiments.ablation import ablate
 from monai_brain.training.experiments.comparing import compare
 from monai_brain.training.experiments.contest import Contestant
+from monai_brain.training.experiments.folder import load
 from tests.training.experiments.conftest import SETTINGS
 
 
@@ -116,11 +117,28 @@ def test_models_of_other_classes_are_trained_on_the_firsts():
         {},
         [0],
         "scratch",
+        (),
         0,
         {},
     )
     labels = list(registry.bundle("brain_tumor_efficientnet_b2").labels)
     assert [job.overrides.get("labels") for job in found] == [None, labels]
+
+
+def test_the_stronger_recipe_makes_rows_of_its_own(workplace, folds, tmp_path, capsys):
+    """The same words as `train` takes; a run of it holds the optimizer of that recipe."""
+    words = ["compare", str(workplace / "tiny"), f"{workplace / 'tiny'}:tiny_wide", "--datalist", str(folds)]
+    words += ["-o", str(tmp_path / "strong"), "--recipe", "strong", "--set", "max_epochs=1"]
+    assert main([*words, "--set", "batch_size=8"]) == 0
+    jobs = load(tmp_path / "strong").jobs
+    assert [job.overlays for job in jobs] == [("recipe_strong",)] * 2
+    for job in jobs:
+        recipe = read_json(tmp_path / "strong" / job.run / "configs" / "train.json")
+        assert recipe["optimizer"]["_target_"] == "torch.optim.AdamW"
+    capsys.readouterr()
+    assert main([*words, "--set", "batch_size=8"]) == 0  # the same words go on with it
+    assert main([word for word in words if word not in ("--recipe", "strong")]) == 5
+    assert "holds another experiment" in capsys.readouterr().err
 
 
 def test_finished_runs_are_compared_without_their_models(ablation, crossed, tmp_path, capsys):
