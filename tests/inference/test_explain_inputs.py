@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from monai_brain.cli import main
+from monai_brain.inference.explain import Explanation
+from monai_brain.inference.overlays import Rows, colours
 from monai_brain.testing.tiny import tiny_bundle
 
 pytest.importorskip("pytorch_grad_cam")
@@ -79,3 +81,24 @@ def test_a_volume_is_explained_slice_by_slice_along_the_plane_that_was_asked(pla
         for name, value in line["probabilities"].items():
             assert value == pytest.approx(float(rows[case][f"prob_{name}"]), abs=1e-5)
     assert len({tuple(line["probabilities"].values()) for line in shown.values()}) == len(rows)
+
+
+def test_the_figure_of_three_rows_shows_some_of_each_class():
+    rows = Rows()
+    assert rows.drawn("words") is None
+    heats = {}
+    for number in range(30):
+        name = "glioma" if number < 25 else "pituitary"
+        heat = RNG.random((40, 80)).astype(np.float32)
+        heats.setdefault(name, heat)
+        image = np.full((40, 80), number, np.uint8)
+        rows.add(Explanation(str(number), name, heat, image, None, "gradcam", "a"))
+    shown = rows.drawn("Research use only, not for diagnosis.")
+    step = 224 + 8
+    assert shown.shape[1] == 8 * step - 8
+    # The first four of each class; an image twice as wide as high is centred in its square.
+    originals = [int(shown[2 * step + 112, column * step + 112, 0]) for column in range(8)]
+    assert originals == [0, 1, 2, 3, 25, 26, 27, 28]
+    wide = cv2.resize(colours(heats["glioma"]), (224, 112), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(shown[56:168, :224], wide)
+    assert (shown[:56, :224] == 16).all()
