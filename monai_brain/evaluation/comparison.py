@@ -93,7 +93,7 @@ def compare(
         for one, other in chosen
     ]
     _correct(pairs)
-    notes = [f"Holm's correction is over {len(pairs)} pair(s)."]
+    notes = [f"Holm's correction is over {len(pairs)} pair{'s' if len(pairs) > 1 else ''}."]
     if any(not pair["groups"] for pair in pairs):
         notes.append("No patients or groups are told: all tests take cases as independent.")
     else:

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from monai_brain.bundles import WEIGHTS_FILE, Bundle
-from monai_brain.errors import ModelError
-from monai_brain.files import read_json, sha256, write_json
+from monai_brain.errors import ConfigurationError, ModelError
+from monai_brain.files import read_json, write_json
 from monai_brain.inference import decision
 from monai_brain.inference import weights as network_weights
 
@@ -28,15 +28,24 @@ class AveragedNetworks(nn.Module):
 
     Args:
         networks: Networks of the same input and the same classes.
+        temperatures: What each network's logits are divided by; 1 unless given.
     """
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
+    def __init__(self, networks: Sequence[nn.Module], temperatures: Sequence[float] | None = None) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
+        self.temperatures = list(temperatures) if temperatures is not None else [1.0] * len(networks)
+        if len(self.temperatures) != len(networks):
+            raise ConfigurationError(f"{len(self.temperatures)} temperatures for {len(networks)} networks.")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (B, classes) of images (B, C, H, W)."""
-        each = torch.stack([torch.log_softmax(network(x).float(), dim=1) for network in self.networks])
+        each = torch.stack(
+            [
+                torch.log_softmax(network(x).float() / temperature, dim=1)
+                for network, temperature in zip(self.networks, self.temperatures, strict=True)
+            ]
+        )
         return torch.logsumexp(each, dim=0) - math.log(len(self.networks))
 
 
@@ -64,6 +73,7 @@ def write(folder: str | Path, members: Sequence[str | Path]) -> Bundle:
     inference["network_def"] = {
         "_target_": f"{__name__}.{AveragedNetworks.__name__}",
         "networks": [copy.deepcopy(definition) for _ in bundles],
+        "temperatures": [decision.of(bundle).temperature for bundle in bundles],
     }
     write_json(root / "configs" / "inference.json", inference)
     for name in _FILES:
@@ -71,31 +81,28 @@ def write(folder: str | Path, members: Sequence[str | Path]) -> Bundle:
         if source.is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_bytes(source.read_bytes())
-    _write_weights(root, bundles)
-    write_json(root / "configs" / "metadata.json", _metadata(root, bundles))
+    digest = _write_weights(root, bundles)
+    write_json(root / "configs" / "metadata.json", _metadata(root, bundles, digest))
     return Bundle.at(root)
 
 
-def _write_weights(root: Path, bundles: Sequence[Bundle]) -> None:
-    from monai_brain.files import whole
-
+def _write_weights(root: Path, bundles: Sequence[Bundle]) -> str:
     together: dict[str, torch.Tensor] = {}
     for number, bundle in enumerate(bundles):
         state = network_weights.read(*network_weights.locate(bundle))
         together |= {f"networks.{number}.{key}": value for key, value in state.items()}
-    with whole(root / WEIGHTS_FILE, "wb") as stream:
-        torch.save(together, stream)
+    return network_weights.write_tensors(root / WEIGHTS_FILE, together)
 
 
-def _metadata(root: Path, bundles: Sequence[Bundle]) -> dict[str, Any]:
+def _metadata(root: Path, bundles: Sequence[Bundle], digest: str) -> dict[str, Any]:
     metadata: dict[str, Any] = copy.deepcopy(bundles[0].metadata)
     facts = metadata["monai_brain"]
-    facts["weights"] = {"file": WEIGHTS_FILE, "sha256": sha256(root / WEIGHTS_FILE)}
+    facts["weights"] = {"file": WEIGHTS_FILE, "sha256": digest}
     facts["members"] = [bundle.root.relative_to(root.resolve()).as_posix() for bundle in bundles]
     for key in ("parameters", "flops"):
         if all(isinstance(bundle.facts.get(key), int) for bundle in bundles):
             facts[key] = sum(bundle.facts[key] for bundle in bundles)
-    facts.pop(decision.KEY, None)  # each member's was its own
+    facts.pop(decision.KEY, None)  # each member's temperature is in the network; its threshold was its own
     if facts.get("cam_layer"):
         facts["cam_layer"] = f"networks.0.{facts['cam_layer']}"
     return metadata

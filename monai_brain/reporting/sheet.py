@@ -45,7 +45,9 @@ class Estimate:
         """The interval in digits; empty where there is none."""
         if self.low is None or self.high is None:
             return ""
-        return f"{number(self.low, self.digits)}\u2013{number(self.high, self.digits)}"
+        # A dash between two signs is one stroke too many.
+        between = " to " if self.low < 0 else "\u2013"
+        return f"{number(self.low, self.digits)}{between}{number(self.high, self.digits)}"
 
     def __str__(self) -> str:
         return f"{self.number} ({self.between})" if self.between else self.number

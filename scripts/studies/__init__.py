@@ -1,0 +1,1 @@
+"""What scripts/evidence.py runs and how its figures are written down."""
