@@ -98,7 +98,8 @@ class Rows:
 def write(explanations: Iterable[Explanation], bundle: Bundle, folder: str | Path) -> list[dict[str, Any]]:
     """Write overlay, figure and a line of explanations.jsonl for each; gives the lines.
 
-    three_rows.png shows some of each class together. Names of files come from the cases, but never lead out of the folder.
+    three_rows.png shows some of each class together. Names of files come from the cases, but never lead out
+    of the folder.
 
     Raises:
         OutputError: The folder cannot be written.
