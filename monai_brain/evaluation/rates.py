@@ -19,7 +19,7 @@ from monai_brain.evaluation.intervals import (
 )
 
 
-def mean(
+def mean_of(
     values: npt.NDArray[np.float64], groups: npt.ArrayLike, *, draws: int = DRAWS, seed: int = 0
 ) -> Figure:
     """The mean of the values (N,) with its 95 % interval; whole groups (N,) are drawn, not cases."""
@@ -55,5 +55,5 @@ def rate(
         return Figure(share, *wilson(share, len(holds)), WILSON)
     if share in (0.0, 1.0):  # no draw would differ
         return Figure(share, *wilson(share, len(np.unique(np.asarray(groups)))), WILSON_GROUPS)
-    found = mean(holds.astype(np.float64), groups, draws=draws, seed=seed)
+    found = mean_of(holds.astype(np.float64), groups, draws=draws, seed=seed)
     return found if found.method else Figure(share, *wilson(share, 1), WILSON_GROUPS)

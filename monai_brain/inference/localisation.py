@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from monai_brain.errors import DataError
 from monai_brain.evaluation.intervals import DRAWS
-from monai_brain.evaluation.rates import mean
+from monai_brain.evaluation.rates import mean_of
 
 ABOVE = 0.5  # of the peak, for the map's own box
 MEASURES = ("pointing", "iou", "energy_inside")
@@ -117,7 +117,7 @@ def summary(
     found: dict[str, dict[str, float | None]] = {}
     for name in rows[0]:
         values = np.array([float(row[name]) for row in rows])
-        figure = mean(values, groups, draws=draws, seed=seed).as_json()
+        figure = mean_of(values, groups, draws=draws, seed=seed).as_json()
         found[name] = {key: figure[key] for key in ("value", "low", "high")}  # type: ignore[misc]
     return found
 

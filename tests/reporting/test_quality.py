@@ -12,7 +12,7 @@ from monai_brain.errors import ConfigurationError
 from monai_brain.evaluation import predictions
 from monai_brain.evaluation.intervals import wilson
 from monai_brain.evaluation.prediction_rows import Predictions
-from monai_brain.evaluation.rates import mean, rate
+from monai_brain.evaluation.rates import mean_of, rate
 from monai_brain.reporting.quality import quality
 
 MODEL = "mammography_quality_parb_kan"
@@ -78,7 +78,7 @@ def test_whole_examinations_are_drawn():
     assert wide.high - wide.low > 1.8 * (narrow.high - narrow.low)
     assert (rate(loose, None).low, rate(loose, None).high) == pytest.approx(wilson(0.2, 200))
     assert np.isnan(rate(loose[:0], None).value)
-    assert np.isnan(mean(np.array([1.0, 2.0]), ["a", "a"]).low)
+    assert np.isnan(mean_of(np.array([1.0, 2.0]), ["a", "a"]).low)
 
 
 def test_the_command_writes_a_page_and_its_figures(answers, capsys):
