@@ -46,7 +46,10 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if options.results:
         command = f"python scripts/evidence.py DATA -o DIR --scale {options.scale}"
-        options.results.write_text(results.page(root, command), encoding="utf-8")
+        options.results.write_text(
+            results.page(root, options.data.resolve(), [step.name for step in everything], command),
+            encoding="utf-8",
+        )
         return 0
     root.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + 60 * options.minutes if options.minutes else None

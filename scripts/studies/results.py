@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,18 @@ class Row:
     figure: Callable[[Path], str]
 
 
-def page(root: Path, command: str) -> str:
+def page(root: Path, data: Path, names: Sequence[str], command: str) -> str:
     """The whole page.
 
     Args:
         root: The folder that scripts/evidence.py has filled.
+        data: The folder of the sets.
+        names: All steps, in order.
         command: The command that filled it.
     """
+    records = {name: root / "done" / f"{name}.json" for name in names}
     done = {
-        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (root / "done").glob("*.json")
+        name: json.loads(path.read_text(encoding="utf-8")) for name, path in records.items() if path.is_file()
     }
     lines = [
         "# Results",
@@ -63,7 +66,7 @@ def page(root: Path, command: str) -> str:
     lines += [f"| {row.claim} | {row.paper} | {row.figure(root)} |" for row in ROWS if row.step in done]
     lines += ["", "## The commands", ""]
     for name, record in done.items():
-        words = " ".join(word.replace(f"{root}/", "") for word in record["words"])
+        words = " ".join(word.replace(str(data), "DATA").replace(f"{root}/", "") for word in record["words"])
         lines += [f"- `{name}`, {record['seconds']} s: `monai-brain {words}`"]
     return "\n".join(lines) + "\n"
 
@@ -102,7 +105,7 @@ def _mean_of_seeds(pattern: str) -> Callable[[Path], str]:
         folders = sorted(path.parent for path in root.glob(f"{pattern}/metrics.json"))
         found = [_metrics(root, path.name)["by_case"]["overall"]["accuracy"]["value"] for path in folders]
         spread = f", {min(found):.3f} to {max(found):.3f}" if len(found) > 1 else ""
-        return f"{statistics.mean(found):.3f} ({len(found)} seeds{spread})"
+        return f"{statistics.mean(found):.3f} (seeds: {len(found)}{spread})"
 
     return told
 

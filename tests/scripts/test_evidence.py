@@ -91,6 +91,7 @@ def test_a_trial_on_phantoms_goes_on_and_ends_in_a_page(tmp_path):
     assert re.search(r"by patient, the three tumours \| none \| [01]\.\d{3} \(", text)
     assert "`monai-brain cross-validate brain_tumor_resnet34" in text
     assert "pointing game" not in text  # it was not run
+    assert str(tmp_path) not in text
 
 
 def _manifest(written):
