@@ -29,7 +29,7 @@ from monai_brain.inference.names import Names
 from monai_brain.inference.outputs import Outputs
 from monai_brain.inference.predictor import Predictor
 from monai_brain.inference.reading import Reading
-from monai_brain.inference.stream import Stream
+from monai_brain.inference.stream import META, Stream
 
 SUMMARY, STUDIES = "summary.json", "studies.jsonl"
 
@@ -180,7 +180,8 @@ def _signature(predictor: Predictor, found: Inputs, wanted: Wishes) -> dict[str,
         name: value for name, value in asdict(wanted).items() if name in ("names", "force", "plane", "exams")
     }
     places = [os.path.abspath(one) for one in found.given]  # noqa: PTH100  globs and marks are no paths
-    return kept | {"model": predictor.bundle.name, "weights": predictor.weights_sha256, "inputs": places}
+    told = {"weights": predictor.weights_sha256, "inputs": places, "columns": META}
+    return kept | {"model": predictor.bundle.name, **told}
 
 
 def join_file(folder: Path, given: str | os.PathLike[str] | None, naming: Names) -> Path:

@@ -19,7 +19,7 @@ from monai_brain.inference.predictor import Predictor
 from monai_brain.inference.reading import Looked, Reading, bounded
 from monai_brain.inference.study import merged, value
 
-META = ("series", "frame", "view_position", "laterality", "reason")
+META = ("series", "frame", "view_position", "laterality", "month", "station", "reason")
 _AHEAD = 3  # inputs read ahead of the model for each thread
 
 
@@ -151,11 +151,13 @@ class Stream:
         base |= {name: looked.facts.get(name, "") for name in ("view_position", "laterality")}
         base |= {
             "plane": looked.facts.get("orientation", ""),
-            "series": "",
+            **dict.fromkeys(("series", "month", "station"), ""),
             "group": case if one.several else "",
         }
         if looked.header is not None and looked.header.format == "dicom":
             base |= self._hashed(looked.header.identifiers)
+            if "exam" in self.predictor.bundle.facts:  # only quality control asks when and where
+                base |= self._when_and_where(looked.header.identifiers)
         items = []
         for index in sorted(one.logits):
             frame = index if one.several else ""
@@ -174,6 +176,15 @@ class Stream:
             "patient_id": hashed("patient", patient) if patient else "",
             "group": f"study {hashed('study', study)}" if study else "",
             "series": hashed("series", series) if series else "",
+        }
+
+    def _when_and_where(self, identifiers: dict[str, str]) -> dict[str, str]:
+        """The study's month, never its day, and the station under a hash."""
+        date, station = identifiers.get("date", ""), identifiers.get("station", "")
+        known = date[:8].isdecimal() and len(date) >= 8 and "01" <= date[4:6] <= "12"
+        return {
+            "month": f"{date[:4]}-{date[4:6]}" if known else "",
+            "station": self.names.hashed("station", station) if station else "",
         }
 
 
