@@ -24,6 +24,7 @@ from monai_brain.inference.predictor import Predictor
 from monai_brain.inference.zoo import without_places
 from monai_brain.integrations import deploy_text
 from monai_brain.integrations.deploy_models import SCRIPTED, ScriptedPredictor
+from monai_brain.safety import code, trust
 
 FORMS = ("eager", "torchscript")
 _OPTIONAL = ("LICENSE", "configs/logging.conf", "docs/README.md", "docs/data_license.txt")
@@ -64,17 +65,22 @@ def deploy(
     if weights is not None and len(bundles) > 1:
         raise ConfigurationError("--weights are for one model. Of several name the run folders themselves.")
     for bundle in bundles:
+        trust.admit(bundle)
         network_weights.locate(bundle, weights)  # before anything is written
     target = Path(folder)
+    trusted: list[str] = []
     with beside(target) as place:
         for bundle in bundles:
             model = place / "models" / bundle.name
             deployed = _copy(bundle, model / f"{bundle.name}{FOLDER_SUFFIX}", weights)
-            Predictor(deployed, device="cpu")  # the copy answers, or there is no application
+            if trust.outside(deployed):
+                trusted.append(code.digest(deployed.root))
+            with trust.given():  # of code that was let pass above, the copy names some
+                Predictor(deployed, device="cpu")  # the copy answers, or there is no application
             _sample(bundle, place / "input" / (bundle.name if len(bundles) > 1 else ""))
             if form == "torchscript":
                 _scripted(deployed, model / f"model{SCRIPTED}")
-        for name, text in deploy_text.files(bundles, form).items():
+        for name, text in deploy_text.files(bundles, form, trusted).items():
             with whole(place / name) as stream:
                 stream.write(text)
     return target
@@ -125,7 +131,8 @@ def _scripted(bundle: Bundle, path: Path) -> None:
         )
     export(bundle, "torchscript", path)
     shutil.rmtree(bundle.root)
-    ScriptedPredictor(path, "cpu")
+    with trust.given():
+        ScriptedPredictor(path, "cpu")
 
 
 def _sample(bundle: Bundle, folder: Path) -> None:

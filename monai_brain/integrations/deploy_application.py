@@ -104,7 +104,7 @@ def _run(context: AppContext, config: str | os.PathLike[str], arguments: list[st
     application = ClassifierApplication(arguments[:1])
     application.config(os.environ.get(CONFIGURED) or str(config))
     chosen = settings(application.kwargs("monai_brain"))
-    predictors = deploy_models.ready(context.model_path)
+    predictors = deploy_models.ready(context.model_path, trusted=chosen.trusted.split(","))
     application.job = Job(predictors, Path(context.input_path), Path(context.output_path), chosen, _tell)
     application.run()
     return application.job.finish()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from monai_brain.bundles import Bundle
@@ -12,6 +14,7 @@ from monai_brain.errors import ConfigurationError, IntegrityError, ModelError
 from monai_brain.files import sha256, write_json
 from monai_brain.inference.configs import INFERENCE, METADATA
 from monai_brain.inference.predictor import Predictor
+from monai_brain.safety import code, trust
 
 SCRIPTED = ".ts"
 _DEPTH = 3
@@ -24,8 +27,15 @@ class ScriptedPredictor(Predictor):
     `calibrate`, which need the features of a layer.
     """
 
-    def __init__(self, path: str | os.PathLike[str], device: str | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], device: str | None = None, trusted: Sequence[str] = ()
+    ) -> None:
         """Load the file.
+
+        Args:
+            path: the file.
+            device: "cuda", "cpu"; by default the GPU where there is one.
+            trusted: the digests of code that may run though no installed package holds it.
 
         Raises:
             IntegrityError: It is no TorchScript, or does not hold its metadata and its recipe.
@@ -47,7 +57,8 @@ class ScriptedPredictor(Predictor):
             for name, content in ((METADATA, metadata), (INFERENCE, recipe)):
                 write_json(root / "configs" / name, content)
             self.bundle = Bundle.at(root)
-            self._follow(device)
+            with _known(root, trusted):
+                self._follow(device)
         self.network = network.eval().to(self.device)
         self.weights_sha256 = sha256(path)
 
@@ -66,15 +77,22 @@ def found(place: str | os.PathLike[str]) -> list[Path]:
     return models
 
 
-def ready(place: str | os.PathLike[str], device: str | None = None) -> list[Predictor]:
+def ready(
+    place: str | os.PathLike[str], device: str | None = None, trusted: Sequence[str] = ()
+) -> list[Predictor]:
     """The models under a place, ready to answer.
+
+    Args:
+        place: a bundle, a .ts file, or a folder of them.
+        device: "cuda", "cpu"; by default the GPU where there is one.
+        trusted: the digests of bundles' code that may run though no installed package holds it.
 
     Raises:
         ConfigurationError: Two of them bear the same name.
-        ModelError: There are none, or one has no weights or wrong ones.
+        ModelError: There are none, one has no weights or wrong ones, or names code that nobody trusted.
     """
     predictors = [
-        Predictor(path, device=device) if path.is_dir() else ScriptedPredictor(path, device)
+        _eager(path, device, trusted) if path.is_dir() else ScriptedPredictor(path, device, trusted)
         for path in found(place)
     ]
     names = [predictor.bundle.name for predictor in predictors]
@@ -82,6 +100,16 @@ def ready(place: str | os.PathLike[str], device: str | None = None) -> list[Pred
     if twice:
         raise ConfigurationError(f"{place} holds more than one model named {', '.join(twice)}. Keep one.")
     return predictors
+
+
+def _eager(path: Path, device: str | None, trusted: Sequence[str]) -> Predictor:
+    with _known(path, trusted):
+        return Predictor(path, device=device)
+
+
+def _known(root: Path, trusted: Sequence[str]) -> contextlib.AbstractContextManager[None]:
+    """Where a bundle may run whose code is among what was trusted."""
+    return trust.given() if trusted and code.digest(root) in trusted else contextlib.nullcontext()
 
 
 def _below(place: Path, depth: int) -> list[Path]:

@@ -21,6 +21,8 @@ class Settings:
         series_rule: From slices to a report: mean or max.
         series_number: Of the reports; heat maps take the two numbers after it.
         names: How results call an input: auto, hashed or plain.
+        trusted: With commas, the digests of the code of those models that no installed package holds, and
+            that the application's maker trusted.
     """
 
     heat_maps: bool = True
@@ -28,6 +30,7 @@ class Settings:
     series_rule: str = "mean"
     series_number: int = 9100
     names: str = "auto"
+    trusted: str = ""
 
     @property
     def dicom(self) -> dicom_settings.Settings:

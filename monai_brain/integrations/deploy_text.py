@@ -22,8 +22,14 @@ _OWN = "monai-brain"
 _FILES = ("app.py", "app.yaml", "Dockerfile", "README.md")
 
 
-def files(bundles: Sequence[Bundle], form: str) -> dict[str, str]:
-    """The application's text files by their path in its folder."""
+def files(bundles: Sequence[Bundle], form: str, trusted: Sequence[str] = ()) -> dict[str, str]:
+    """The application's text files by their path in its folder.
+
+    Args:
+        bundles: the models.
+        form: eager or torchscript.
+        trusted: the digests of code that may run though no installed package holds it.
+    """
     names = [bundle.name for bundle in bundles]
     title = ", ".join(str(bundle.metadata.get("name") or bundle.name) for bundle in bundles)
     words: dict[str, Any] = {
@@ -35,6 +41,7 @@ def files(bundles: Sequence[Bundle], form: str) -> dict[str, str]:
         "tag": "-".join(names).replace("_", "-").lower()[:100] + ":latest",
         "table": "\n".join(_row(bundle) for bundle in bundles),
         "routes": _routes(names),
+        "trusted": ",".join(trusted),
     }
     found = {name: Template(_template(name)).substitute(words) for name in _FILES}
     if form == "torchscript":

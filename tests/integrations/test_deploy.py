@@ -20,6 +20,7 @@ from monai_brain.integrations.deploy import deploy
 from monai_brain.integrations.deploy_job import Job
 from monai_brain.integrations.deploy_routes import Routes
 from monai_brain.integrations.deploy_settings import Settings, settings
+from monai_brain.safety import trust
 from monai_brain.testing.tiny import tiny_bundle
 
 FILES = {"app.py", "app.yaml", "requirements.txt", "README.md", "Dockerfile", "wheels/README.md"}
@@ -275,3 +276,32 @@ def test_models_for_the_same_modality_are_both_asked(sources):
 
 def test_a_lone_model_judges_for_itself(sources):
     assert Routes([mb.bundle(BRAIN)]).of(sources("a.dcm", "CT")) == [BRAIN]
+
+
+def test_code_from_elsewhere_runs_where_the_applications_maker_trusted_it(
+    tmp_path, tmp_path_factory, monkeypatch
+):
+    """The digest goes with the application; on a machine that never heard of it, other code is refused."""
+    foreign = tiny_bundle(tmp_path / "foreign", weights=True).root
+    recipe = read_json(foreign / "configs" / "inference.json")
+    write_json(foreign / "configs" / "inference.json", {**recipe, "sum": "$sum([1, 2])"})
+    monkeypatch.setenv("MONAI_BRAIN_HOME", str(tmp_path_factory.mktemp("maker")))
+    assert main(["deploy", str(foreign), "-o", str(tmp_path / "app")]) == 4
+    assert not (tmp_path / "app").exists()
+    assert main(["deploy", str(foreign), "-o", str(tmp_path / "app"), "--trust"]) == 0
+    models, text = tmp_path / "app" / "models", (tmp_path / "app" / "app.yaml").read_text("utf-8")
+    chosen = settings(yaml.safe_load(text.partition("---")[2])["monai_brain"])
+    assert len(chosen.trusted) == 64
+
+    monkeypatch.setenv("MONAI_BRAIN_HOME", str(tmp_path_factory.mktemp("user")))
+    monkeypatch.setattr(trust, "_in_this_process", set())
+    with pytest.raises(trust.TrustError, match="names code that is not installed"):
+        deploy_models.ready(models)
+    assert len(deploy_models.ready(models, trusted=[chosen.trusted])) == 1
+
+    monkeypatch.setenv("MONAI_BRAIN_HOME", str(tmp_path_factory.mktemp("other user")))
+    monkeypatch.setattr(trust, "_in_this_process", set())
+    (copied,) = models.glob("*/*_classification/configs/inference.json")
+    write_json(copied, read_json(copied) | {"sum": "$sum([1, 3])"})
+    with pytest.raises(trust.TrustError):
+        deploy_models.ready(models, trusted=[chosen.trusted])
