@@ -14,7 +14,7 @@ copyright = author
 version = release = monai_brain.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated"]
-exclude_patterns = ["_build", "jupyter_execute"]
+exclude_patterns = ["_build", "example_plugin", "jupyter_execute"]
 smartquotes = False  # options begin with two dashes
 html_theme = "furo"
 html_title = f"monai_brain {release}"

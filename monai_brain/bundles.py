@@ -12,6 +12,7 @@ from typing import Any
 
 from monai_brain.errors import ConfigurationError, OutputError, UnknownNameError
 from monai_brain.files import read_json
+from monai_brain.home import home
 
 FOLDER_SUFFIX = "_classification"
 WEIGHTS_FILE = "models/model.pt"
@@ -27,6 +28,7 @@ class Bundle:
     """
 
     root: Path
+    weights_version: str | None = None  # which of several listed weights; None for the first choice
 
     @classmethod
     def at(cls, folder: str | os.PathLike[str]) -> Bundle:
@@ -99,14 +101,43 @@ class Bundle:
 
     @property
     def weights(self) -> Path | None:
-        """The weights beside the configs, or None where there are none."""
+        """The weights beside the configs, or those fetched from the listed address; None without either."""
         path = self.root / WEIGHTS_FILE
-        return path if path.is_file() else None
+        if self.weights_version is None and path.is_file():
+            return path
+        fetched = self.fetched_weights
+        return fetched if fetched is not None and fetched.is_file() else None
+
+    @property
+    def fetched_weights(self) -> Path | None:
+        """Where weights that are fetched by address go; None where no address with a hash is listed."""
+        sha256 = self.weights_sha256
+        if not self.weights_listing.get("url") or sha256 is None:
+            return None
+        return home() / "weights" / f"{sha256}.pt"
+
+    @property
+    def weights_listing(self) -> dict[str, Any]:
+        """What the metadata say of the weights: sha256, url, licence, of the version that is asked for.
+
+        Raises:
+            UnknownNameError: No weights of that version are listed.
+        """
+        listed = self.facts.get("weights", {})
+        if not isinstance(listed, dict):
+            raise ConfigurationError(f"{self.root}: monai_brain#weights must be an object.")
+        versions = listed.get("versions", {})
+        if self.weights_version is None or self.weights_version == listed.get("version"):
+            return listed
+        if not isinstance(versions, dict) or not isinstance(versions.get(self.weights_version), dict):
+            known = [*versions, *([listed["version"]] if "version" in listed else [])]
+            raise UnknownNameError(f"version of the weights of {self.name}", self.weights_version, known)
+        return dict(versions[self.weights_version])
 
     @property
     def weights_sha256(self) -> str | None:
         """The hash that the weights must have, or None where none is recorded."""
-        recorded = self.facts.get("weights", {}).get("sha256")
+        recorded = self.weights_listing.get("sha256")
         return str(recorded) if recorded else None
 
     def config(self, name: str) -> Path:

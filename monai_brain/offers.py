@@ -30,18 +30,22 @@ class Named(Protocol):
 
 @dataclass(frozen=True)
 class Offer:
-    """One thing that a plugin offers under a name: a function, or where to find it."""
+    """One thing that a plugin offers under a name: a function, or where to find it.
+
+    A `late` one has for its target a function that gives the offer itself, from the plugin's module.
+    """
 
     name: str
     target: str | Callable[..., Any]
     plugin: str
     help: str = ""
     arguments: Callable[[argparse.ArgumentParser], None] | None = None
+    late: bool = False
 
     def load(self) -> Callable[..., Any]:
         """The function itself; its module is imported now and not before."""
         if not isinstance(self.target, str):
-            return self.target
+            return self.target().load() if self.late else self.target
         module, _, attribute = self.target.partition(":")
         found = getattr(importlib.import_module(module), attribute)
         if not callable(found):

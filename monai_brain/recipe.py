@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from monai_brain.bundles import Bundle
 from monai_brain.errors import ConfigurationError, MissingExtraError, MonaiBrainError, did_you_mean
 from monai_brain.files import read_json
+from monai_brain.safety import trust
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser, ConfigWorkflow
@@ -65,7 +66,9 @@ def parsed(bundle: Bundle, name: str) -> ConfigParser:
 
     Raises:
         ConfigurationError: The recipe cannot be read, or says one thing twice.
+        TrustError: The bundle names code that is neither installed nor trusted.
     """
+    trust.admit(bundle)
     from monai.bundle import ConfigParser
     from monai.bundle.utils import merge_kv
 
@@ -95,21 +98,21 @@ def workflow(
         tracking: the address of an MLflow server or database that MONAI's handlers write to.
 
     Raises:
-        ConfigurationError: A recipe cannot be read, lacks a key that is overridden, or takes another
-            kind of value there.
+        ConfigurationError: A recipe cannot be read, lacks an overridden key, or takes another kind of value.
+        TrustError: It names code that is neither installed nor trusted.
     """
+    files = [Path(name) if name.endswith(".json") else bundle.config(name) for name in recipes]
+    folder = bundle.root / "configs"
+    trust.admit(bundle, [path for path in files if path.resolve().parent != folder])
     from monai.bundle import ConfigWorkflow
 
-    files = [Path(name) if name.endswith(".json") else bundle.config(name) for name in recipes]
-    logging_file: str | bool = str(bundle.root / "configs" / "logging.conf")
+    conf = folder / "logging.conf"
     with contextlib.ExitStack() as stack:
-        *configs, meta = [
-            _readable(file, stack) for file in (*files, bundle.root / "configs" / "metadata.json")
-        ]
+        *configs, meta = [_readable(file, stack) for file in (*files, folder / "metadata.json")]
         found = ConfigWorkflow(
             config_file=configs,
             meta_file=meta,
-            logging_file=logging_file if Path(str(logging_file)).is_file() else False,
+            logging_file=str(conf) if conf.is_file() else False,
             workflow_type=kind,
             tracking=_tracked(tracking) if tracking else None,
         )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,3 +72,60 @@ def run(brain_phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("runs") / "run"
     return train("brain_tumor_resnet34", brain_phantoms, 0, run_dir=folder, **SMALL)
+
+
+class Environment:
+    """A Python environment of its own, which sees this one's packages and keeps what it installs."""
+
+    def __init__(self, place: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
+        self.python = place / ("Scripts" if os.name == "nt" else "bin") / "python"
+        ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        self.site = Path(subprocess.check_output([self.python, "-c", ask], text=True).strip())
+        places = [Path(path) for path in sys.path if path.endswith("-packages")]
+        # Plain paths: pip, which builds where none of these packages are, knows how to leave them out.
+        editable = [
+            pth.read_text("utf-8").strip() for place in places for pth in place.glob("__editable__*.pth")
+        ]
+        lines = "\n".join([*map(str, places), *editable, ""])
+        (self.site / "packages_of_the_tests.pth").write_text(lines, encoding="utf-8")
+
+    def install(self, package: Path) -> None:
+        """Install a package by pip, from a copy, so that its folder stays as it is."""
+        with tempfile.TemporaryDirectory() as folder:
+            copied = shutil.copytree(package, Path(folder) / "package")
+            pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+            subprocess.run([*pip, "install", "--no-deps", "--target", self.site, str(copied)], check=True)
+
+    def with_pip(self) -> Path:
+        """The folder of programs, among them this environment's own pip and monai-brain."""
+        subprocess.run([self.python, "-m", "ensurepip"], check=True, capture_output=True)
+        for name, module in (("pip", "pip"), ("monai-brain", "monai_brain")):
+            program = self.python.parent / name
+            program.write_text(f'#!/bin/sh\nexec "{self.python}" -m {module} "$@"\n', encoding="utf-8")
+            program.chmod(0o755)
+        return self.python.parent
+
+    def python_run(self, folder: Path, *words: str) -> str:
+        """What a program of this Python says, run in the folder."""
+        done = subprocess.run(
+            [self.python, *words],
+            cwd=folder,
+            env={**os.environ, "PYTHONUTF8": "1"},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+        )
+        assert done.returncode == 0, f"{words}: {done.stdout[-2000:]}{done.stderr[-3000:]}"
+        return done.stdout
+
+    def run(self, folder: Path) -> Callable[..., str]:
+        """A function that runs monai-brain in the folder, and gives what it says."""
+        return functools.partial(self.python_run, folder, "-m", "monai_brain")
+
+
+@pytest.fixture
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment of its own."""
+    return Environment(tmp_path_factory.mktemp("environment"))

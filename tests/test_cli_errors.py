@@ -163,7 +163,8 @@ def test_a_recipe_that_is_no_json(old, new, sentence, tiny, folds, refused):
 )
 def test_a_recipe_that_does_not_hold_together(old, new, sentence, tiny, folds, refused):
     change(tiny, "train", old, new)
-    status, line = refused("train", tiny, "--datalist", folds, "--run-dir", "run", begun=True)
+    words = ["train", tiny, "--datalist", folds, "--run-dir", "run", "--trust"]  # it names another class
+    status, line = refused(*words, begun=True)
     assert (status, sentence in line) == (USAGE, True), line
 
 

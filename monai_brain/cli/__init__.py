@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import logging
 import os
 import signal
@@ -35,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
     try:
         options = parse(arguments)
-        status = options.run(options)
+        with _trusted(options):
+            status = options.run(options)
         sys.stdout.flush()
         return int(status or 0)
     except MonaiBrainError as error:
@@ -59,6 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if before is not None:  # a program that calls this goes on with its own way of ending
             signal.signal(signal.SIGTERM, before)
+
+
+def _trusted(options: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    if not getattr(options, "trust", False):
+        return contextlib.nullcontext()
+    from monai_brain.safety import trust  # not before: listing models must stay quick
+
+    return trust.given()
 
 
 def _fail(error: BaseException, status: int, debug: bool, text: str | None = None) -> int:

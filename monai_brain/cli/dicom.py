@@ -159,9 +159,9 @@ def _settings(options: argparse.Namespace) -> Any:
 
 def _delivered(files: list[Path], address: str, options: argparse.Namespace) -> int:
     """Put files into the queue and send what is in it; 0 if all of it arrived."""
-    from monai_brain.data.pseudonyms import home
     from monai_brain.dicom_out.destination import destination
     from monai_brain.dicom_out.queue import Queue
+    from monai_brain.home import home
 
     queue = Queue(options.queue or home() / OUTBOX, destination(address))
     failures: list[str] = []

@@ -12,7 +12,7 @@ from monai_brain.bundles import Bundle
 
 def list_models(options: argparse.Namespace) -> None:
     """Print the models and the plugins that were put aside."""
-    found = registry.registry()
+    found = registry.read_again() if options.refresh else registry.registry()
     if options.json:
         models = [_line(bundle) for _, bundle in sorted(found.bundles.items())]
         print(
@@ -79,6 +79,7 @@ def _line(bundle: Bundle) -> dict[str, Any]:
         "version": bundle.metadata.get("version"),
         "labels": list(bundle.labels),
         "weights": bundle.weights is not None,
+        "weights_url": bundle.weights_listing.get("url"),
         "summary": bundle.facts.get("summary", ""),
         "path": str(bundle.root),
     }
@@ -119,4 +120,6 @@ def _shown(key: str, value: Any) -> str:
 
 
 def _weights(bundle: Bundle) -> str:
-    return "weights" if bundle.weights else "no weights"
+    if bundle.weights:
+        return "weights"
+    return "to fetch" if bundle.fetched_weights else "no weights"

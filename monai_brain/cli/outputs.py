@@ -152,6 +152,9 @@ def _told_apart(options: argparse.Namespace, path: Path) -> dict[str, Any] | Non
 
 def report(options: argparse.Namespace) -> None:
     """Write the page of a run."""
+    if options.qa:
+        _quality(options)
+        return
     from monai_brain.reporting.page import report as write_report
 
     path = write_report(
@@ -167,3 +170,20 @@ def report(options: argparse.Namespace) -> None:
         progress=None,
     )
     print(json.dumps({"schema_version": 1, "path": str(path)}) if options.json else f"The report is {path}")
+
+
+def _quality(options: argparse.Namespace) -> None:
+    """Write the page of quality control."""
+    from monai_brain.reporting import quality
+
+    folder = Path(options.run_folder)
+    found = quality.quality(folder, draws=options.draws, seed=options.seed)
+    path = quality.write(found, Path(options.output) if options.output else folder / quality.PAGE_FILE)
+    if options.json:
+        print(json.dumps({**found, "path": str(path)}))
+        return
+    share = found["rate"]
+    shown = "-" if share["value"] is None else f"{share['value']:.3f}"
+    ends = "" if share["low"] is None else f" ({share['low']:.3f} to {share['high']:.3f})"
+    print(f"{found['spoiled']} of {found['images']} images {found['spoiled_by']}, {shown}{ends}")
+    print(f"The report is {path}. {found['disclaimer']}")

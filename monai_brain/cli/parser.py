@@ -5,16 +5,39 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from monai_brain import __version__
 from monai_brain.cli.command import Parser, command
-from monai_brain.cli.declare import checking, data, dicom, experiments, inference, models, outputs, training
+from monai_brain.cli.declare import (
+    checking,
+    data,
+    deploying,
+    dicom,
+    experiments,
+    inference,
+    label,
+    models,
+    new_plugin,
+    outputs,
+    safety,
+    training,
+)
 from monai_brain.errors import did_you_mean
 
 if TYPE_CHECKING:
     from monai_brain.offers import Offer
+
+# Arguments that name a bundle which the command runs, and commands that only read what they are given.
+_MODELS = {"model", "models", "run", "runs", "predictions", "experiment"}
+_READING = ("info", "copy", "verify", "remove", "weights")
+
+# In the order in which --help lists them.
+_FAMILIES = (
+    models, data, training, experiments, inference, outputs, dicom, label, deploying, checking,
+    new_plugin, safety,
+)  # fmt: skip
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -40,9 +63,22 @@ def build() -> tuple[Parser, Any]:
     )
     parser.add_argument("--version", action="version", version=f"monai-brain {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for family in (models, data, training, experiments, inference, outputs, dicom, checking):
+    for family in _FAMILIES:
         family.declare(commands)
+    for words, found in leaves(commands.choices):
+        if words[0] not in _READING and {action.dest for action in found._actions} & _MODELS:
+            found.add_argument("--trust", action="store_true", help="run the bundle's code, and record that")
     return parser, commands
+
+
+def leaves(choices: Mapping[str, argparse.ArgumentParser]) -> Iterator[tuple[list[str], Any]]:
+    """Each command that does something, with the words that call it."""
+    for name, parser in choices.items():
+        below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+        if not below:
+            yield [name], parser
+        for action in below:
+            yield from (([name, *words], found) for words, found in leaves(action.choices))
 
 
 def add_plugin_commands(commands: Any) -> None:

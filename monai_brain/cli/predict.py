@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import itertools
 import json
 import sys
@@ -41,8 +42,6 @@ def predict(options: argparse.Namespace) -> int:
             "Nothing to predict. Name files, folders, globs or zips, or a list by --list."
         )
     inputs = [*options.inputs, *(f"{LIST_MARK}{path}" for path in options.lists)]
-    if options.explain and any(text.lower().endswith(".zip") for text in inputs):
-        raise ConfigurationError("--explain needs files: unpack the zip first.")
     folder = Path(options.output or Path("runs") / "predict" / bundle.name)
     summary = archive.answer(
         bundle,
@@ -55,9 +54,7 @@ def predict(options: argparse.Namespace) -> int:
         told=_told,
         check=_selection(options, bundle, inputs),
     )
-    if options.explain:
-        _explain(options, bundle, inputs, folder / "explanations")
-    unreported = dicom.report(options, bundle, folder, summary.join) if dicom.wanted(options) else []
+    unreported = _afterwards(options, bundle, inputs, summary)
     for line in unreported:
         print(line, file=sys.stderr)
     if options.json:
@@ -95,6 +92,7 @@ def watch(options: argparse.Namespace) -> int:
         quiet=options.quiet,
         choose=options.choose_series or options.explain_selection,
         say=lambda text: print(text, flush=True),
+        then=lambda path, summary: _afterwards(options, predictor.bundle, [str(path)], summary),
     )
     with _receiver(options):
         print(f"Watching {options.watch}, results in {folder}. {predictor.bundle.disclaimer}", flush=True)
@@ -180,14 +178,27 @@ def _print_json(folder: Path) -> None:
     print("]")
 
 
+def _afterwards(
+    options: argparse.Namespace, bundle: Bundle, inputs: list[str], summary: archive.Summary
+) -> list[str]:
+    """Maps and DICOM objects of what was answered, where they are asked for; a line for each that failed."""
+    if options.explain:
+        _explain(options, bundle, inputs, summary.folder / "explanations")
+    return dicom.report(options, bundle, summary.folder, summary.join) if dicom.wanted(options) else []
+
+
 def _explain(options: argparse.Namespace, bundle: Bundle, inputs: list[str], folder: Path) -> None:
-    """Write the maps of what was predicted; what could not be read is named with the predictions."""
+    """Write the maps of what was asked; what was not asked, or not read, is named with the predictions."""
     from monai_brain.inference import explain, overlays
 
+    asked: set[str] = set()
+    if (path := folder.parent / writers.PREDICTIONS).is_file():
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            asked = {row["case"] for row in csv.DictReader(stream)}
     with contextlib.closing(
         explain.explain(
-            bundle, inputs, weights=options.weights, device=options.device, names=options.names, failures=[],
-            progress=None,
+            bundle, inputs, weights=options.weights, device=options.device, names=options.names,
+            plane=options.plane, cases=asked, failures=[], progress=None,
         )
     ) as found:  # fmt: skip
         overlays.write(found, bundle, folder)

@@ -176,6 +176,7 @@ def _written(
         "patient_id": film["patient_id"],
         "group": film["group"],
         "source": film.get("source"),
+        **{key: film[key] for key in films.VIEWS if film.get(key)},
         "sha256": sha256(path),
         "fold": film["fold"],
         "validates": list(film["validates"]),

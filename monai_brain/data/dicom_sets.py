@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from monai_brain.data.folders import class_named, files_below, named_as_image
+from monai_brain.data.headers import technique
 from monai_brain.data.pseudonyms import own_key, pseudonym
 from monai_brain.data.schema import Datalist, Item
 from monai_brain.data.slices import UnreadableImageError
@@ -22,6 +23,7 @@ _CODES = {
     "laterality": "ImageLaterality",
     "view_position": "ViewPosition",
     "presentation_intent": "PresentationIntentType",
+    "technique": "ConversionType",
 }
 _TAGS = (
     *("PatientID", "IssuerOfPatientID", "Laterality", "SharedFunctionalGroupsSequence", "SOPInstanceUID"),
@@ -70,7 +72,7 @@ def read(path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = N
             items.append(item if frame is None else item | {"frame": frame})
     key = own_key()
     # Another key, other names: what was kept under the old one must not be taken for the new.
-    reader = f"dicom 2 {pseudonym('key', '', key)}"
+    reader = f"dicom 3 {pseudonym('key', '', key)}"
     known = {"describe": (reader, functools.partial(describe, key=key)), "unique": "instance"}
     return {"name": root.name, "training": items, "rejected": rejected, "left_out": left_out, **known}
 
@@ -94,6 +96,7 @@ def describe(file: Path, key: bytes) -> Item:
         patient = f"{header.get('IssuerOfPatientID') or ''}\\{header.get('PatientID') or ''}".strip()
         found: Item = {name: code(header.get(keyword)) for name, keyword in _CODES.items()}
         found["laterality"] = found["laterality"] or code(header.get("Laterality")) or _side_of_frames(header)
+        found["technique"] = technique(found["technique"]) if found["modality"] == "MG" else ""
         for name, keyword in _UIDS.items():
             found[name] = pseudonym(name, str(header[keyword].value), key) if header.get(keyword) else ""
         found["frames"] = int(header.get("NumberOfFrames") or 1)

@@ -15,6 +15,7 @@ from monai_brain.data.tables import column, rows_of
 from monai_brain.errors import ConfigurationError, DataError
 
 FILM = "mammogram"
+VIEWS = ("view_position", "technique")  # what a model trained on the films must know of them
 _TABLES = (".csv", ".parquet")
 _LABELS, _FILES = ("label", "class_name", "class"), ("file", "image", "path")
 
@@ -48,7 +49,8 @@ def read(path: str | os.PathLike[str], workers: int | None = None, progress: boo
             left_out[film] = "it is labelled incomplete"
         else:
             known = {key: item.get(key) for key in ("image", "frame", "patient_id", "group", "source")}
-            kept.append({**known, "class_name": FILM, "film": film})
+            views = {key: item[key] for key in VIEWS if item.get(key)}
+            kept.append({**known, **views, "class_name": FILM, "film": film})
     if not kept:
         raise DataError(f"{path}: holds no mammogram ({len(left_out)} left out).")
     films = index({**found, "training": kept, "testing": [], "left_out": left_out}, root, None, workers,

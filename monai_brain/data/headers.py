@@ -161,12 +161,17 @@ def _described(dataset: Any) -> dict[str, Any]:
         agent = dataset.get("ContrastBolusAgent") or dataset.get("ContrastBolusAgentSequence")
         found["contrast_agent"] = bool(agent)
     if found["modality"] == "MG":
-        found["technique"] = "film" if found["conversion"] in ("DF", "SD") else "digital"
+        found["technique"] = technique(found["conversion"])
     found["orientation"] = plane_of(dataset)
     for name, keyword in (("height", "Rows"), ("width", "Columns")):
         if dataset.get(keyword) is not None:
             found[name] = int(dataset.get(keyword))
     return {name: value for name, value in found.items() if value not in ("", [], None)}
+
+
+def technique(conversion: str) -> str:
+    """Film or digital: how a mammogram of this Conversion Type was made."""
+    return "film" if conversion in ("DF", "SD") else "digital"
 
 
 def _codes(values: Any) -> list[str]:

@@ -47,7 +47,7 @@ def read_mias(path: str | os.PathLike[str]) -> Datalist:
             continue
         number = int(match[1])
         woman = f"mias_{(number + 1) // 2:03d}"
-        side = {"laterality": "L" if number % 2 == 0 else "R", "view_position": "MLO"}
+        side = {"laterality": "L" if number % 2 == 0 else "R", "view_position": "MLO", "technique": "film"}
         whose = {"patient_id": woman, "group": woman, "source": "mini-MIAS"}
         items.append({"image": str(file), **known.get(number, {}), **side, **whose})
     if not items:
@@ -133,6 +133,7 @@ def _cbis_item(row: Row, chosen: dict[str, str], split: str, severity: str) -> d
         "group": patient,
         "laterality": row[chosen["side"]][:1].upper(),
         "view_position": row[chosen["view"]].upper(),
+        "technique": "film",
         "density": row[chosen["density"]],
         "published_split": split,
         "source": "CBIS-DDSM",

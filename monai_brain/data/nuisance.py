@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -21,6 +21,9 @@ from monai_brain.data.datalist import Source
 from monai_brain.data.formats import read_item
 from monai_brain.data.schema import numbered
 from monai_brain.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 LIMIT = 0.60
 _BITS = {"uint8": 8, "int8": 8, "uint16": 16, "int16": 16}
@@ -77,6 +80,15 @@ def table(
         return np.array(list(pool.map(row, items)), dtype=np.float64).reshape(len(items), len(features))
 
 
+def regression() -> Pipeline:
+    """The classifier of every control: a logistic regression on standardised features, not yet fitted."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+
+
 def control(
     source: Source,
     fold: int = 0,
@@ -101,10 +113,6 @@ def control(
     Raises:
         ConfigurationError: A side lacks one of the classes, so there is nothing to learn or to tell.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     test = datalist.part(source, fold, "test")
     used = {_name(item) for item in test}
     everything = datalist.part(source, None, "test")
@@ -117,7 +125,7 @@ def control(
                 f"The {side} part of fold {fold} shows no {', '.join(missing) or 'second class'}: "
                 "a control needs every class on both sides. Take more images or another split."
             )
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+    model = regression()
     model.fit(table(train, features, workers), [item["class_name"] for item in train])
     truth = np.array([item["class_name"] for item in test])
     found = model.predict(table(test, features, workers))

@@ -88,9 +88,7 @@ def write(
     items = []
     for number, phantom in enumerate(make(n, seed, size, labels)):
         path = place / "images" / f"{phantom.patient_id}_{number:04d}.png"
-        content = cv2.imencode(".png", phantom.image)[1].tobytes()
-        with whole(path, "wb") as stream:
-            stream.write(content)
+        save(phantom, path)
         ids = {"patient_id": phantom.patient_id, "group": phantom.patient_id}
         item = {
             "image": str(path),
@@ -102,6 +100,13 @@ def write(
         )
     head = {"schema_version": SCHEMA_VERSION, "name": f"phantom {kind}", "labels": labels}
     return datalist.write(head | {"training": items, "testing": []}, place / "datalist.json")
+
+
+def save(phantom: Phantom, path: Path) -> None:
+    """Write a phantom's image as PNG."""
+    content = cv2.imencode(".png", phantom.image)[1].tobytes()
+    with whole(path, "wb") as stream:
+        stream.write(content)
 
 
 Draw = Callable[[str, np.random.Generator, np.random.Generator, int], tuple[np.ndarray, str]]

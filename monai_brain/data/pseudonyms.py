@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
 
 from monai_brain.errors import ConfigurationError, OutputError
+from monai_brain.home import home
 
 _BYTES = 32
 _DIGITS = 16
-
-
-def home() -> Path:
-    """The folder of caches and keys: MONAI_BRAIN_HOME, else one in the user's cache folder."""
-    given = os.environ.get("MONAI_BRAIN_HOME")
-    return Path(given) if given else Path.home() / ".cache" / "monai_brain"
 
 
 def own_key() -> bytes:

@@ -14,6 +14,7 @@ from monai_brain.data.slices import MAX_PIXELS, SEVERAL, Options, Slice, Unreada
 from monai_brain.errors import MissingExtraError
 
 PLANES = ("sagittal", "coronal", "axial")  # by the axis of LPS that looks out of them
+VOLUMES = ("nifti", "nrrd", "metaimage")
 _KINDS = {"nifti": "NiftiImageIO", "nrrd": "NrrdImageIO", "metaimage": "MetaImageIO"}
 _MAGIC_AT, _NIFTI_HEAD = 344, 540
 # Which way columns and rows run on the screen, by the axis that looks out of it (LPS, toward +):
@@ -66,11 +67,18 @@ def _check_gzip(path: Path) -> None:
         raise UnreadableImageError(path.name, "damaged", "the compressed data are broken") from error
 
 
-def volume_header(path: Path, kind: str) -> tuple[int, str]:
-    """How many slices a volume holds as stored, and the plane in which they lie, empty for a single one."""
+def volume_header(path: Path, kind: str, plane: str | None = None) -> tuple[int, str]:
+    """How many slices a volume holds, and the plane in which they lie, empty for a single one.
+
+    Args:
+        path: The file.
+        kind: One of `VOLUMES`.
+        plane: Along which it is cut; by default as it is stored.
+    """
     size, directions = _header(path, _KINDS[kind])[1:]
-    slices = size[2] if len(size) > 2 else 1
-    return slices, _plane(directions[:, 2]) if slices > 1 else ""
+    axis = _axis(directions, plane)
+    slices = size[axis] if len(size) > axis else 1
+    return slices, _plane(directions[:, axis]) if slices > 1 else ""
 
 
 def read_volume(path: Path, plane: str | None = None) -> list[np.ndarray]:
@@ -80,17 +88,29 @@ def read_volume(path: Path, plane: str | None = None) -> list[np.ndarray]:
         path: NIfTI, NRRD or MetaImage.
         plane: axial, coronal or sagittal; by default the plane in which the slices are stored.
     """
+    return cut(*volume_array(path), plane)
+
+
+def volume_array(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels as the file stores them, last axis first, and the directions of the axes in LPS."""
     kind = recognised_volume(path)
     if kind == "nifti" and path.name.endswith(".gz"):
         _check_gzip(path)
-    array, directions = _array(path, _KINDS[kind])
+    return _array(path, _KINDS[kind])
+
+
+def cut(array: np.ndarray, directions: np.ndarray, plane: str | None = None) -> list[np.ndarray]:
+    """The slices of an array as `volume_array` gives it, in the order and the layout of `read_volume`."""
     volume = array.reshape(-1, *array.shape[-2:])
-    axis = 2
-    if plane is not None:
-        axis = int(np.abs(directions[PLANES.index(plane)]).argmax())
+    axis = _axis(directions, plane)
     order = [number for number in range(3) if number != axis] + [axis]
     turned = volume.transpose([2 - number for number in reversed(order)])
     return [upright(slice_, directions[:, order]) for slice_ in turned]
+
+
+def slice_meta(image: np.ndarray) -> dict[str, Any]:
+    """What goes with a slice of `read_volume`, as `read_slice` would give it."""
+    return {"stored_dtype": str(image.dtype), "affine": np.eye(4), "original_channel_dim": "no_channel"}
 
 
 def recognised_volume(path: Path) -> str:
@@ -98,6 +118,11 @@ def recognised_volume(path: Path) -> str:
     with path.open("rb") as stream:
         head = stream.read(1024)
     return "nrrd" if head.startswith(b"NRRD000") else "metaimage" if is_meta_image(head) else "nifti"
+
+
+def _axis(directions: np.ndarray, plane: str | None) -> int:
+    """The file's axis that looks out of a plane; the last one where none is named."""
+    return 2 if plane is None else int(np.abs(directions[PLANES.index(plane)]).argmax())
 
 
 def _plane(normal: np.ndarray) -> str:

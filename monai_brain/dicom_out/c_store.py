@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,7 +62,7 @@ class NodeSender:
             tls_args=self._tls,
         )
         if not association.is_established:
-            why = "it refuses our AE title or theirs" if association.is_rejected else "it does not answer"
+            why = "it refuses our AE title or theirs" if association.is_rejected else self._silent()
             yield Outcome(files[0][0], Fate.LATER, why)
             return
         try:
@@ -72,6 +74,26 @@ class NodeSender:
         finally:
             if association.is_established:
                 association.release()
+
+    def _silent(self) -> str:
+        """Why there was no association: over TLS a handshake of our own tells whose certificate it was."""
+        if self._tls is None:
+            return "it does not answer"
+        address = (self.target.host, self.target.port)
+        try:
+            with (
+                socket.create_connection(address, CONNECT_SECONDS) as plain,
+                self._tls[0].wrap_socket(plain, server_hostname=self.target.host) as secured,
+            ):
+                secured.settimeout(1)
+                secured.recv(1)  # with TLS 1.3 a server refuses our certificate only after the handshake
+        except ssl.SSLCertVerificationError as error:
+            return f"TLS: its certificate is not trusted ({error.verify_message})"
+        except (ssl.SSLError, ConnectionError) as error:
+            return f"TLS: no connection comes about ({getattr(error, 'reason', None) or error.strerror})"
+        except OSError:
+            pass
+        return "it does not answer"
 
 
 def _stored(association: Any, path: Path, dataset: Any) -> Outcome:

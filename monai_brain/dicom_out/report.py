@@ -50,6 +50,8 @@ def of_series(author: Author, judged: Sequence[Judged]) -> bytes:
         f"{author.bundle.disclaimer} {UNVERIFIED} Highest value: {best}, {values[best]:.2f} %. "
         f"Rule: {derivation[2]}; {len(judged)} slices."
     )
+    if author.bundle.facts.get("assumes"):
+        remark += f" Assumes {author.bundle.facts['assumes']}."
     return _document(author, judged, groups, remark)
 
 

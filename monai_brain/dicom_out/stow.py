@@ -35,8 +35,9 @@ class WebSender:
         if credentials.secret and not target.tls and target.host not in place.LOOPBACK:
             raise ConfigurationError(f"{target.host} would be sent the password unencrypted. Use https://.")
         session = requests.Session()
-        session.request = functools.partial(session.request, timeout=TIMEOUT)
-        session.verify = credentials.ca or True
+        # Said at each request, because REQUESTS_CA_BUNDLE goes before what a session says.
+        trusted = {"verify": credentials.ca} if credentials.ca else {}
+        session.request = functools.partial(session.request, timeout=TIMEOUT, **trusted)
         if credentials.cert:
             session.cert = (credentials.cert, credentials.key) if credentials.key else credentials.cert
         if credentials.token:
@@ -71,9 +72,24 @@ class WebSender:
                 if code == 409:
                     return _conflict(path, error.response)
                 return Outcome(path, Fate.LATER if later else Fate.REFUSED, f"HTTP {code}")
+            except requests.exceptions.SSLError as error:
+                return Outcome(path, Fate.LATER, f"{_SILENT} (TLS: {_handshake(error)})")
             except (requests.RequestException, OSError) as error:
                 return Outcome(path, Fate.LATER, f"{_SILENT} ({type(error).__name__})")
             return _judged(path, answer)
+
+
+def _handshake(error: BaseException) -> str:
+    """What went wrong with TLS, in the words of the error at the bottom."""
+    cause: Any = error
+    while True:
+        inner = getattr(cause, "reason", None)
+        deeper = inner if isinstance(inner, BaseException) else cause.__cause__ or cause.__context__
+        if deeper is None:
+            break
+        cause = deeper
+    words = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or type(cause).__name__
+    return str(words)
 
 
 def _conflict(path: Path, response: Any) -> Outcome:

@@ -62,11 +62,39 @@ def write_reports(
         author = Author(bundle, codes.read(bundle), settings, weights)
         make = report.of_series if author.codes.scope == "series" else report.of_exam
         _put(folder, judged[0].source.case, "report", partial(make, author, judged), written)
-        of_interest = [one.source for one, _ in _of_interest(author, judged)]
-        for number, source in enumerate(of_interest, start=1):
-            if maps and source.case in maps:
-                _put_maps(folder, author, source, maps[source.case], number, written)
+        _put_all_maps(folder, author, judged, maps or {}, written)
     return written
+
+
+def write_heat_maps(
+    rows: Iterable[Prediction],
+    sources: Mapping[str, Any],
+    bundle: Bundle,
+    folder: str | os.PathLike[str],
+    maps: Mapping[str, Explanation],
+    settings: Settings | None = None,
+) -> Written:
+    """Write the heat maps that `write_reports` would write beside its reports, without the reports.
+
+    Arguments and errors are those of `write_reports`; what is no failure of a map is not named again.
+    """
+    settings, written = settings or Settings(), Written()
+    for judged, weights in studies(rows, sources, bundle, settings, []):
+        _put_all_maps(folder, Author(bundle, codes.read(bundle), settings, weights), judged, maps, written)
+    return written
+
+
+def _put_all_maps(
+    folder: str | os.PathLike[str],
+    author: Author,
+    judged: Sequence[Judged],
+    maps: Mapping[str, Explanation],
+    written: Written,
+) -> None:
+    of_interest = [one.source for one, _ in _of_interest(author, judged)]
+    for number, source in enumerate(of_interest, start=1):
+        if source.case in maps:
+            _put_maps(folder, author, source, maps[source.case], number, written)
 
 
 def studies(

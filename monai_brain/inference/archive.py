@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from monai_brain.bundles import Bundle
 from monai_brain.data.headers import Header
-from monai_brain.data.pseudonyms import home
 from monai_brain.errors import ConfigurationError, OutputError
 from monai_brain.files import whole, write_json
+from monai_brain.home import home
 from monai_brain.inference import exam, study, writers
 from monai_brain.inference.answers import Answer
 from monai_brain.inference.gates import FAILED, Refusal, gates
@@ -29,7 +29,7 @@ from monai_brain.inference.names import Names
 from monai_brain.inference.outputs import Outputs
 from monai_brain.inference.predictor import Predictor
 from monai_brain.inference.reading import Reading
-from monai_brain.inference.stream import Stream
+from monai_brain.inference.stream import META, Stream
 
 SUMMARY, STUDIES = "summary.json", "studies.jsonl"
 
@@ -137,7 +137,7 @@ def answer(
         batch_size=wanted.batch_size, threads=wanted.threads or os.cpu_count() or 1,
     )  # fmt: skip
     with contextlib.closing(journal):
-        outputs = Outputs(journal, bundle, place, _join_file(place, wanted.join, naming))
+        outputs = Outputs(journal, bundle, place, join_file(place, wanted.join, naming))
         with contextlib.closing(outputs), _bar(found, progress, summary.before) as bar:
             for ready in stream.answers(entry for entry in found if journal.take(entry)):
                 outputs.write(ready, naming, predictor.weights_sha256, wanted.exams)
@@ -147,7 +147,7 @@ def answer(
             outputs.commit()
         summary.counts, summary.changed, summary.left_out = journal.counts(), journal.changed, found.left_out
         summary.join = outputs.join.path if outputs.join is not None else None
-        _conclude(journal, predictor, summary, wanted, outputs.whole_writers)
+        conclude(journal, predictor, place, wanted, outputs.whole_writers)
         journal.put("finished", True)
         journal.commit(outputs.positions)
     summary.seconds = time.monotonic() - begin
@@ -180,10 +180,16 @@ def _signature(predictor: Predictor, found: Inputs, wanted: Wishes) -> dict[str,
         name: value for name, value in asdict(wanted).items() if name in ("names", "force", "plane", "exams")
     }
     places = [os.path.abspath(one) for one in found.given]  # noqa: PTH100  globs and marks are no paths
-    return kept | {"model": predictor.bundle.name, "weights": predictor.weights_sha256, "inputs": places}
+    told = {"weights": predictor.weights_sha256, "inputs": places, "columns": META}
+    return kept | {"model": predictor.bundle.name, **told}
 
 
-def _join_file(folder: Path, given: str | os.PathLike[str] | None, naming: Names) -> Path:
+def join_file(folder: Path, given: str | os.PathLike[str] | None, naming: Names) -> Path:
+    """Where the file goes that says which input a hash stands for: never beside the results.
+
+    Raises:
+        ConfigurationError: The wanted place lies in the folder of the results.
+    """
     name = naming.hashed("output", str(folder.resolve()))
     path = Path(given) if given is not None else home() / "joins" / f"{name}.csv"
     if path.resolve().is_relative_to(folder.resolve()):
@@ -202,15 +208,15 @@ def _bar(found: Inputs, progress: bool | None, before: int) -> Iterator[Any]:
         yield bar
 
 
-def _conclude(
+def conclude(
     journal: Journal,
     predictor: Predictor,
-    summary: Summary,
+    place: Path,
     wanted: Wishes,
     rest: Sequence[writers.WholeWriter],
 ) -> None:
-    """What can only be written once every answer is there."""
-    bundle, place = predictor.bundle, summary.folder
+    """Write into the folder what can only be written once every answer is there."""
+    bundle = predictor.bundle
     _studies(journal, predictor, place / STUDIES)
     if wanted.exams:
         exam.write(journal.exams(), bundle, place)

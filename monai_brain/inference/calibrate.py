@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,17 @@ from monai_brain.data import datalist as datalists
 from monai_brain.data.schema import called
 from monai_brain.errors import OutputError
 from monai_brain.evaluation.intervals import wilson
+from monai_brain.files import read_json, whole, write_json
+from monai_brain.inference import probes
 from monai_brain.inference import weights as network_weights
 from monai_brain.inference.domain import SHARE, Domain, fit
 from monai_brain.inference.explain import bundle_layer
-from monai_brain.inference.gates import ABSTAINED, FAILED
+from monai_brain.inference.gates import DONE, FAILED
 from monai_brain.inference.inputs import Given
 from monai_brain.inference.predict import predict
 from monai_brain.inference.predictor import Predictor
+
+_HEADING = "## When it abstains"
 
 
 def calibrate(
@@ -37,7 +43,9 @@ def calibrate(
 ) -> dict[str, Any]:
     """Fit when a model abstains, keep it beside its weights, and say how often that happens.
 
-    The training part of the fold tells what the model knows, its validation part where the limits lie.
+    The training part of the fold tells what the model knows, its validation part where the limits lie. How
+    often it withholds a label from test images, and from images that it is not made for, goes into the
+    model's metadata and card.
 
     Args:
         model: a run folder or a bundle folder whose weights lie in it.
@@ -51,8 +59,9 @@ def calibrate(
         progress: True or False for a bar, None for one on a terminal.
 
     Returns:
-        "path"; "abstains": the share of the test images, and of the outside images, with Wilson's 95 %
-        interval; "limits".
+        "path"; "abstains": the share of the test images, of noise, of natural-looking images, of phantoms
+        of another organ, and of the outside images, that get no label, with Wilson's 95 % interval;
+        "limits".
 
     Raises:
         DataError: There are too few images.
@@ -80,8 +89,12 @@ def calibrate(
         ) from None
     test = [item["image"] for item in datalists.part(datalist, fold, "test", labels)]
     abstains = {"test": _share(predictor, weights, device, test)}
+    with tempfile.TemporaryDirectory(prefix="monai_brain_") as drawn:
+        for name, place in probes.write(predictor.bundle, Path(drawn)).items():
+            abstains[name] = _share(predictor, weights, device, place)
     if outside is not None:
         abstains["outside"] = _share(predictor, weights, device, outside)
+    _keep(folder.parent, abstains)
     return {
         "schema_version": 1,
         "path": str(path),
@@ -113,10 +126,34 @@ def _share(
     given = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     answers = predict(predictor.bundle, given, weights=weights, device=device).inputs
     asked = [one for one in answers if one.status != FAILED]
-    caught = sum(one.status == ABSTAINED for one in asked)
+    caught = sum(one.status != DONE for one in asked)  # by its limits, or by its gates before them
     share = caught / len(asked) if asked else float("nan")
     low, high = wilson(share, len(asked)) if asked else (float("nan"), float("nan"))
     return {"images": len(asked), "abstained": caught, "value": share, "low": low, "high": high}
+
+
+def _keep(root: Path, abstains: dict[str, Any]) -> None:
+    """Write into the metadata and the card of the bundle that the weights lie in, where they lie in one."""
+    path = root / "configs" / "metadata.json"
+    if not path.is_file():
+        return
+    metadata = read_json(path)
+    metadata.setdefault("monai_brain", {})["abstains"] = abstains
+    write_json(path, metadata)
+    card = root / "docs" / "README.md"
+    if not card.is_file():
+        return
+    rows = [
+        f"| {name} | {one['images']} | {one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f}) |"
+        for name, one in abstains.items()
+    ]
+    head = ["How often it gives no label, with 95 % intervals (Wilson):", ""]
+    table = ["| images | how many | share without a label |", "| --- | --- | --- |", *rows]
+    section = "\n".join([_HEADING, "", *head, *table, ""])
+    before, _, behind = card.read_text(encoding="utf-8").partition(f"{_HEADING}\n")
+    rest = behind[behind.index("\n## ") + 1 :] if "\n## " in behind else ""
+    with whole(card) as stream:
+        stream.write(f"{before.rstrip()}\n\n{section}" + (f"\n{rest}" if rest else ""))
 
 
 def _limits(domain: Domain) -> dict[str, float]:

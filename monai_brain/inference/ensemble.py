@@ -16,6 +16,7 @@ from monai_brain.errors import ConfigurationError, ModelError
 from monai_brain.files import read_json, write_json
 from monai_brain.inference import decision
 from monai_brain.inference import weights as network_weights
+from monai_brain.safety import trust
 
 _ALIKE = ("labels", "input_shape", "name")
 _FILES = ("LICENSE", "configs/logging.conf", "docs/README.md", "docs/data_license.txt")
@@ -83,6 +84,7 @@ def write(folder: str | Path, members: Sequence[str | Path]) -> Bundle:
             (root / name).write_bytes(source.read_bytes())
     digest = _write_weights(root, bundles)
     write_json(root / "configs" / "metadata.json", _metadata(root, bundles, digest))
+    trust.record_made_here(Bundle.at(root))
     return Bundle.at(root)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import threading
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,8 @@ from tqdm import tqdm
 
 from monai_brain.bundles import Bundle
 from monai_brain.data.reader import read_slice
-from monai_brain.data.slices import Options
+from monai_brain.data.slices import Options, check_contrast
+from monai_brain.data.volumes import read_volume, slice_meta
 from monai_brain.errors import ConfigurationError, DataError, ModelError, UnknownNameError
 from monai_brain.evaluation.predictions import Prediction
 from monai_brain.inference import inputs as found_inputs
@@ -74,6 +77,8 @@ class Explainer:
         """
         self.predictor, self.labels = predictor, predictor.bundle.labels
         self.maps = ActivationMaps(predictor.network, layer or bundle_layer(predictor.bundle), method)
+        self._lock = threading.Lock()
+        self._volume: tuple[Any, list[npt.NDArray[Any]]] = (None, [])
 
     def explain(
         self,
@@ -102,6 +107,18 @@ class Explainer:
                 found = iter(self._explained([one for one in answers if isinstance(one, _Prepared)], index))
                 yield from (one if isinstance(one, Failure) else next(found) for one in answers)
 
+    def explain_read(self, image: npt.NDArray[Any], meta: dict[str, Any], target: str | None) -> Explanation:
+        """An explanation of an image (H, W) that was read already, a slice of a volume say.
+
+        Raises:
+            UnknownNameError: The model has no such class.
+            ModelError: The model's recipe reads files in its own way.
+        """
+        if self.predictor.reading is None:
+            raise ModelError(f"{self.predictor.bundle.name} reads files in its own way: give it the file.")
+        prepared = self._made_ready({"image": "", "case": "image"}, image, meta)
+        return self._explained([prepared], None if target is None else self.index(target))[0]
+
     def index(self, class_name: str) -> int:
         """The place of a class among the network's outputs.
 
@@ -113,25 +130,44 @@ class Explainer:
         return self.labels.index(class_name)
 
     def _prepare(self, item: Item) -> _Prepared | Failure:
+        entry = found_inputs.entry_of(item)
         try:
-            image, meta = self._read(item)
-            if self.predictor.reading is None:
-                tensor = self.predictor.preprocess(found_inputs.named(item))["image"]
-            else:
-                tensor = self.predictor.transformed(image, meta)
-            shown = ToGrey255()(MetaTensor.ensure_torch_and_prune_meta(image, dict(meta))[None])
+            with entry.file() as path:
+                image, meta = self._read(path, item)
+                prepared = self._made_ready(item | {"image": str(path)}, image, meta)
         except Exception as error:  # noqa: BLE001  a file from anywhere can make a decoder raise anything
-            return Failure(str(item["case"]), reason(error, item))
+            return Failure(str(item["case"]), reason(error, {"image": entry.member or entry.path}))
+        row = {key: value for key, value in item.items() if key not in ("member", "plane")}
+        return replace(prepared, item=row | {"image": entry.found})
+
+    def _made_ready(self, item: Item, image: npt.NDArray[Any], meta: dict[str, Any]) -> _Prepared:
+        if self.predictor.reading is None:
+            tensor = self.predictor.preprocess(found_inputs.named(item))["image"]
+        else:
+            tensor = self.predictor.transformed(image, meta)
+        shown = ToGrey255()(MetaTensor.ensure_torch_and_prune_meta(image, dict(meta))[None])
         trace = list(tensor.applied_operations) if isinstance(tensor, MetaTensor) else []
         plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else torch.as_tensor(tensor)
         grey = np.asarray(shown)[0].round().astype(np.uint8)
         return _Prepared(item, plain.contiguous(), trace, grey)
 
-    def _read(self, item: Item) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def _read(self, path: Path, item: Item) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         frame = item.get("frame")
+        if item.get("plane"):
+            return self._cut(path, item)
         options = self.predictor.reading or Options()
         number = options.frame if frame is None else int(frame) + 1
-        return read_slice(item["image"], number, options.force, options.voi)
+        return read_slice(path, number, options.force, options.voi)
+
+    def _cut(self, path: Path, item: Item) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+        """One slice of a volume along the item's plane; the slices of one volume mostly follow each other."""
+        place = (item["image"], item.get("member"), item["plane"])
+        with self._lock:
+            if self._volume[0] != place:
+                self._volume = (place, read_volume(path, item["plane"]))
+            image = self._volume[1][int(item["frame"])]
+        check_contrast(path, image)
+        return image, slice_meta(image)
 
     def _explained(self, prepared: list[_Prepared], index: int | None) -> list[Explanation]:
         if not prepared:
@@ -176,6 +212,8 @@ def explain(
     weights: str | os.PathLike[str] | None = None,
     device: str | None = None,
     names: str = "auto",
+    plane: str | None = None,
+    cases: Container[str] | None = None,
     failures: list[Failure] | None = None,
     progress: bool | None = False,
 ) -> Generator[Explanation]:
@@ -183,13 +221,15 @@ def explain(
 
     Args:
         model: a registered name, a bundle folder or a run folder.
-        inputs: files, folders or globs.
+        inputs: files, folders, globs, zips, or "@FILE" for a list of them.
         method: gradcam, gradcam++, layercam, eigencam or scorecam. Eigen-CAM looks at no class.
         layer: dotted name of the layer, for example layer4.1; by default the bundle's "cam_layer".
         target: name of the class to explain; by default the predicted one.
         weights: a .pt file or a run folder instead of the model's own weights.
         device: "cuda", "cpu"; by default the GPU where there is one.
         names: auto, hashed or plain: how inputs are called; by default DICOM files are hashed.
+        plane: axial, coronal or sagittal, to cut volumes along; by default as they are stored.
+        cases: explain these alone; by default all.
         failures: a list that takes the inputs that cannot be read; without it the first one is an error.
         progress: True or False for a bar, None for one on a terminal.
 
@@ -197,7 +237,9 @@ def explain(
         MonaiBrainError: At once where model, inputs, method, layer or class do not exist.
         DataError: An input cannot be read, and `failures` was not given.
     """
-    items = found_inputs.find(inputs, names, frames=True)
+    items = found_inputs.find(inputs, names, frames=True, plane=plane)
+    if cases is not None:
+        items = [item for item in items if item["case"] in cases]
     with torch.inference_mode(False):  # weights that were made in it could never be differentiated through
         explainer = Explainer(Predictor(model, weights, device), method, layer)
     if target is not None:

@@ -157,7 +157,7 @@ def export_network(
         copy.deepcopy(network).cpu().eval(), bundle, configs(bundle, settings or {}), calibration=given
     )
     target = Path(path)
-    with _beside(target) as place:
+    with beside(target) as place:
         try:
             run = write(job, place)
             if check and run is not None:
@@ -206,8 +206,12 @@ def _hold(job: Exportable, run: Run) -> None:
 
 
 @contextlib.contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """A place beside the target; what the block puts there becomes the target when it ends without error."""
+def beside(target: Path) -> Iterator[Path]:
+    """A place beside the target; what the block puts there becomes the target when it ends without error.
+
+    Raises:
+        OutputError: The target is a folder that is not empty, or cannot be written.
+    """
     if target.is_dir() and any(target.iterdir()):
         raise OutputError(f"{target} is a folder that is not empty. Name a new file or folder.")
     try:

@@ -5,7 +5,8 @@ modality or another organ has its own:
 
     {"fact": "modality", "among": ["MR"], "otherwise": "not applicable"}
 
-A fact that is not known breaks no rule.
+A fact that is not known breaks no rule. What a training has recorded under monai_brain.trained_on, the
+views and techniques of its images, is a rule of the same kind: from others the model abstains.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ ABSTAINED, NOT_APPLICABLE, OUTSIDE = "abstained", "not applicable", "outside tra
 WITHHELD = (NOT_APPLICABLE, OUTSIDE, ABSTAINED)
 STATUSES = (DONE, *WITHHELD, FAILED)
 _TESTS = ("among", "without", "containing", "least")
+TRAINED_ON = "trained_on"  # key of the facts: fact -> the values that training images had
 _KEYS = ("fact", *_TESTS, "otherwise", "because")
 
 
@@ -80,7 +82,7 @@ class Gate:
 
 
 def gates(bundle: Bundle) -> list[Gate]:
-    """The rules of a bundle, in their order.
+    """The rules of a bundle, in their order, and behind them what it was trained on.
 
     Raises:
         ConfigurationError: One of them is no rule.
@@ -88,15 +90,26 @@ def gates(bundle: Bundle) -> list[Gate]:
     rules = bundle.facts.get("gates", [])
     if not isinstance(rules, list):
         raise ConfigurationError(f"{bundle.name}: monai_brain.gates must be a list of rules.")
-    return [
+    stated = [
         _gate(rule, f"{bundle.name}: rule {number} of monai_brain.gates") for number, rule in enumerate(rules)
     ]
+    return stated + _as_trained(bundle)
 
 
 def first_refusal(rules: Sequence[Gate], facts: Mapping[str, Any]) -> Refusal | None:
     """The first rule that is broken; the weightier statuses come first, whatever the order of the rules."""
     refusals = [refusal for rule in rules if (refusal := rule.refusal(facts)) is not None]
     return min(refusals, key=lambda one: WITHHELD.index(one.status), default=None)
+
+
+def _as_trained(bundle: Bundle) -> list[Gate]:
+    known = bundle.facts.get(TRAINED_ON, {})
+    if not isinstance(known, dict) or not all(isinstance(values, list) for values in known.values()):
+        raise ConfigurationError(f"{bundle.name}: monai_brain.{TRAINED_ON} must hold a list for each fact.")
+    return [
+        Gate(fact, "among", tuple(values), ABSTAINED, f"a {fact.split('_')[0]} absent from the training data")
+        for fact, values in known.items()
+    ]
 
 
 def _gate(rule: Any, where: str) -> Gate:

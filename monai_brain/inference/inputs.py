@@ -11,6 +11,7 @@ from typing import Any
 
 from monai_brain.data.folders import named_as_image
 from monai_brain.data.headers import read_header
+from monai_brain.data.volumes import VOLUMES, volume_header
 from monai_brain.errors import ConfigurationError, DataError
 from monai_brain.inference.names import Entry, Names
 
@@ -97,40 +98,54 @@ class Inputs:
                     self.left_out += 1
 
 
-def find(inputs: Given, names: str = "auto", frames: bool = False) -> list[dict[str, Any]]:
-    """The images under the inputs: each with its path and its case.
-
-    Zips are left to `Inputs`: an item here is a file.
+def find(
+    inputs: Given, names: str = "auto", frames: bool = False, plane: str | None = None
+) -> list[dict[str, Any]]:
+    """The images under the inputs: each with its path and its case; one in a zip with its "member" there.
 
     Args:
-        inputs: files, folders, globs or lists.
+        inputs: files, folders, globs, lists or zips.
         names: auto, hashed or plain.
         frames: Give each frame of a file that holds several as an item of its own, with its number, from
-            0, as "frame".
+            0, as "frame". Without it zips are refused: whoever asks wants files.
+        plane: Cut volumes along this plane into frames; the item says so under "plane".
 
     Raises:
-        ConfigurationError: An input does not exist.
+        ConfigurationError: An input does not exist, or is a zip where files are wanted.
     """
     naming, taken = Names(names), dict[str, str]()
-    found: dict[str, str] = {}
+    found: dict[str, Entry] = {}
     for entry in Inputs(inputs):
-        if entry.member:
-            raise ConfigurationError(
-                f"{entry.path} is a zip, which only predict looks into. Unpack it first."
-            )
-        found.setdefault(naming.case(entry, taken), entry.path)
-    items: list[dict[str, Any]] = [{"image": path, "case": case} for case, path in found.items()]
-    return [one for item in items for one in _frames(item)] if frames else items
+        if entry.member and not frames:
+            raise ConfigurationError(f"{entry.path} is a zip, and files are wanted. Unpack it first.")
+        found.setdefault(naming.case(entry, taken), entry)
+    if not frames:
+        return [{"image": entry.path, "case": case} for case, entry in found.items()]
+    return [item for case, entry in found.items() for item in _frames(entry, case, plane)]
 
 
-def _frames(item: dict[str, Any]) -> list[dict[str, Any]]:
+def entry_of(item: Mapping[str, Any]) -> Entry:
+    """The input that an item of `find` stands for."""
+    return Entry(str(item["image"]), str(item["case"]), str(item.get("member", "")))
+
+
+def _frames(entry: Entry, case: str, plane: str | None) -> list[dict[str, Any]]:
+    item: dict[str, Any] = {"image": entry.path, "case": case}
+    if entry.member:
+        item["member"] = entry.member
+    cut = False
     try:
-        count = read_header(Path(item["image"])).frames
+        with entry.file() as path:
+            header = read_header(path)
+            cut = plane is not None and header.format in VOLUMES
+            count = volume_header(path, header.format, plane)[0] if cut else header.frames
     except DataError:
         count = 1  # whoever reads it says why it cannot be read
-    if count == 1:
+    if cut:
+        item["plane"] = plane
+    elif count == 1:
         return [item]
-    return [item | {"case": f"{item['case']} frame {frame}", "frame": frame} for frame in range(count)]
+    return [item | {"case": f"{case} frame {frame}", "frame": frame} for frame in range(count)]
 
 
 def named(item: Mapping[str, Any]) -> dict[str, Any]:

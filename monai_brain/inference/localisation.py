@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_brain.errors import DataError
-from monai_brain.evaluation.intervals import DRAWS, bca, leaving_out, resamples
+from monai_brain.evaluation.intervals import DRAWS
+from monai_brain.evaluation.rates import mean_of
 
 ABOVE = 0.5  # of the peak, for the map's own box
 MEASURES = ("pointing", "iou", "energy_inside")
@@ -113,26 +114,12 @@ def summary(
         draws: Bootstrap draws.
         seed: Of the draws.
     """
-    _, of = np.unique(np.array(groups), return_inverse=True)
-    of = of.reshape(-1)
-    count = int(of.max()) + 1
-    sizes = np.bincount(of, minlength=count).astype(np.float64)
     found: dict[str, dict[str, float | None]] = {}
     for name in rows[0]:
         values = np.array([float(row[name]) for row in rows])
-        sums = np.bincount(of, weights=values, minlength=count)
-        value, low, high = float(values.mean()), float("nan"), float("nan")
-        if count > 1:
-            drawn = [block @ sums / (block @ sizes) for block in resamples(count, draws, _generator(seed))]
-            without = [block @ sums / (block @ sizes) for block in leaving_out(count, _generator(seed))]
-            low, high = bca(value, np.concatenate(drawn), np.concatenate(without), count)
-        finite = np.isfinite(low) and np.isfinite(high)
-        found[name] = {"value": value, "low": low if finite else None, "high": high if finite else None}
+        figure = mean_of(values, groups, draws=draws, seed=seed).as_json()
+        found[name] = {key: figure[key] for key in ("value", "low", "high")}  # type: ignore[misc]
     return found
-
-
-def _generator(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed)
 
 
 def rank_correlation(first: Iterable[Heat], second: Iterable[Heat]) -> float:

@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from monai_brain.data.formats import recognised
 from monai_brain.data.pseudonyms import own_key, pseudonym
 from monai_brain.errors import DataError, UnknownNameError
+from monai_brain.inference.entries import Entry as Entry
 
 MODES = ("auto", "hashed", "plain")
 _DICOM_ENDINGS = ("", ".dcm", ".dicom", ".ima")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One input: a file, or a file in a zip.
-
-    Attributes:
-        path: The file, or the zip that holds it.
-        shown: Its path as seen from the input that was given.
-        member: Its name in the zip.
-    """
-
-    path: str
-    shown: str
-    member: str = ""
-
-    @property
-    def found(self) -> str:
-        """Where it lies, as the user said it."""
-        return f"{self.path}/{self.member}" if self.member else self.path
-
-    @property
-    def place(self) -> str:
-        """Where it lies, whole: what a join file says."""
-        place = os.path.abspath(self.path)  # noqa: PTH100  links stay links
-        return f"{place}/{self.member}" if self.member else place
 
 
 class Names:
@@ -98,20 +71,21 @@ class Names:
 
     def case(self, entry: Entry, taken: dict[str, str]) -> str:
         """The name of a file that stands outside a stream; `taken` holds the names given so far."""
-        form, instance = _kind(Path(entry.path))
+        form, instance = _kind(entry)
         for name in self.candidates(entry, form, instance):
             if taken.setdefault(name, entry.place) == entry.place:
                 return name
         raise AssertionError("candidates never end")
 
 
-def _kind(path: Path) -> tuple[str | None, str]:
+def _kind(entry: Entry) -> tuple[str | None, str]:
     try:
-        form = recognised(path).name
-        if form != "dicom":
-            return form, ""
-        from monai_brain.data.headers import read_header
+        with entry.file() as path:
+            form = recognised(path).name
+            if form != "dicom":
+                return form, ""
+            from monai_brain.data.headers import read_header
 
-        return form, read_header(path).identifiers.get("instance", "")
+            return form, read_header(path).identifiers.get("instance", "")
     except DataError:
         return None, ""

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ Colours = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 
 LEAST_WIDTH = 384  # of a panel, so that the text under it can be read
 STRENGTH = 0.65
+_COLUMNS, _PANEL = 8, 224  # of the figure of three rows: images at most, and pixels of each
 _GAP, _MARGIN, _FONT = 8, 6, 15
 _INK, _PAPER = (240, 240, 240), (16, 16, 16)
 
@@ -55,23 +57,66 @@ def figure(explanation: Explanation, disclaimer: str) -> Colours:
     return _captioned(panels, [explanation.case, f"{says}, {shows}"], disclaimer)
 
 
+class Rows:
+    """A figure of three rows, as papers show maps: map, overlay, original; a column an image.
+
+    It takes the first explanations of each class and keeps no more of them than it will show.
+    """
+
+    def __init__(self) -> None:
+        """Begin without an image."""
+        self._columns: dict[str, list[tuple[list[Colours], str]]] = {}
+
+    def add(self, explanation: Explanation) -> None:
+        """Take an explanation, if there is room for one more of its class."""
+        mine = self._columns.setdefault(explanation.class_name, [])
+        if len(mine) == _COLUMNS:
+            return
+        grey = np.repeat(explanation.image[..., None], 3, axis=2)
+        panels = [colours(explanation.heat), overlay(explanation), grey]
+        mine.append(([_square(panel) for panel in panels], explanation.class_name))
+
+    def drawn(self, disclaimer: str) -> Colours | None:
+        """The figure; None without an image."""
+        turns = zip_longest(*self._columns.values())
+        chosen = [column for turn in turns for column in turn if column is not None][:_COLUMNS]
+        if not chosen:
+            return None
+        chosen.sort(key=lambda column: column[1])  # images of a class side by side
+        gap = np.full((_PANEL, _GAP, 3), _PAPER, np.uint8)
+        rows = [
+            np.concatenate([part for panels, _ in chosen for part in (panels[row], gap)][:-1], axis=1)
+            for row in range(3)
+        ]
+        between = np.full((_GAP, rows[0].shape[1], 3), _PAPER, np.uint8)
+        stacked = np.concatenate([rows[0], between, rows[1], between, rows[2]])
+        columns = ", ".join(name for _, name in chosen)
+        says = f"From above: map, overlay, original. From the left, evidence for: {columns}"
+        return _captioned([stacked], [says], disclaimer)
+
+
 def write(explanations: Iterable[Explanation], bundle: Bundle, folder: str | Path) -> list[dict[str, Any]]:
     """Write overlay, figure and a line of explanations.jsonl for each; gives the lines.
 
-    Names of files come from the cases, but never lead out of the folder.
+    three_rows.png shows some of each class together. Names of files come from the cases, but never lead out
+    of the folder.
 
     Raises:
         OutputError: The folder cannot be written.
     """
     place = Path(folder)
-    lines = []
+    lines, together = [], Rows()
     with whole(place / "explanations.jsonl") as stream:
         for explanation, name in _named(explanations):
             for kind, draw in (("overlay", picture), ("figure", figure)):
                 _save(draw(explanation, bundle.disclaimer), place / f"{name}_{kind}.png")
+            together.add(explanation)
             line = _line(explanation, name, bundle)
             stream.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
             lines.append(line)
+    drawn = together.drawn(bundle.disclaimer)
+    if drawn is not None:
+        _save(drawn, place / "three_rows.png")
     return lines
 
 
@@ -102,6 +147,19 @@ def _line(explanation: Explanation, name: str, bundle: Bundle) -> dict[str, Any]
         "weights_sha256": explanation.prediction.weights_sha256,
         "disclaimer": bundle.disclaimer,
     }
+
+
+def _square(panel: Colours) -> Colours:
+    """A panel of one size for all, with its sides in their proportion."""
+    height, width = panel.shape[:2]
+    scale = _PANEL / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(np.ascontiguousarray(panel), size, interpolation=method)
+    canvas = np.full((_PANEL, _PANEL, 3), _PAPER, np.uint8)
+    top, left = (_PANEL - size[1]) // 2, (_PANEL - size[0]) // 2
+    canvas[top : top + size[1], left : left + size[0]] = small
+    return canvas
 
 
 def _captioned(panels: list[Colours], lines: list[str], disclaimer: str) -> Colours:

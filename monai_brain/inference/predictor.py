@@ -52,6 +52,8 @@ class Predictor:
         reading: How the recipe's reader reads; None where the recipe has a reader of its own.
     """
 
+    domain: Domain | None
+
     def __init__(
         self,
         model: str | os.PathLike[str] | Bundle,
@@ -65,18 +67,26 @@ class Predictor:
         """
         self.bundle = registry.bundle(model)
         path, recorded = network_weights.locate(self.bundle, weights)
+        parser = self._follow(device)
+        self.network = parser.get_parsed_content("network_def").eval().to(self.device)
+        self.weights_sha256 = network_weights.load(self.network, path, recorded)
+        self.domain = Domain.beside(path, self.weights_sha256)
+        if weights is not None:
+            self.decision = _of_other_weights(weights)
+
+    def _follow(self, device: str | None) -> Any:
+        """Take from the bundle's recipe all but the network; gives the recipe."""
         parser = recipe.parsed(self.bundle, "inference")
         self.reading = _reading(parser)
         self.preprocess = parser.get_parsed_content("preprocessing")
         self.amp = parser.get_parsed_content("amp")
         self.batch_size = int(parser.get_parsed_content("batch_size"))
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.network = parser.get_parsed_content("network_def").eval().to(self.device)
-        self.weights_sha256 = network_weights.load(self.network, path, recorded)
-        self.domain = Domain.beside(path, self.weights_sha256)
         self.infer = MixedPrecisionInferer(self.amp)
-        self.decision = decision.of(self.bundle) if weights is None else _of_other_weights(weights)
+        self.decision = decision.of(self.bundle)
+        self.domain = None
         self._most: int | None = None
+        return parser
 
     def logits(self, images: torch.Tensor) -> np.ndarray[Any, Any]:
         """The network's outputs (B, classes) for preprocessed images (B, C, H, W).

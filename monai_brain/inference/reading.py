@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import tempfile
-import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
@@ -18,15 +15,12 @@ import torch
 
 from monai_brain.data.formats import read_slice
 from monai_brain.data.headers import Header, read_header
-from monai_brain.data.slices import UnreadableImageError, check_contrast
-from monai_brain.data.volumes import read_volume
+from monai_brain.data.slices import check_contrast
+from monai_brain.data.volumes import VOLUMES, read_volume, slice_meta
 from monai_brain.inference.gates import FAILED, Gate, Refusal, first_refusal
 from monai_brain.inference.names import Entry, Names
 from monai_brain.inference.predictor import Predictor, reason
 
-_VOLUMES = ("nifti", "nrrd", "metaimage")
-_MOST_BYTES = 2 << 30  # of one file in a zip, unpacked
-_PIECE = 1 << 20
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -74,14 +68,14 @@ class Reading:
         """What is known of an input; whatever is wrong with it is a refusal, never an error."""
         looked = Looked(entry)
         try:
-            with _file(entry) as path:
+            with entry.file() as path:
                 looked.header = read_header(path)
                 looked.facts = dict(looked.header.described)
                 if self.check is not None:
                     self._gate(looked, self.check(looked.header))
                 self._gate(looked, first_refusal(self.rules, looked.facts))
                 looked.frames = looked.header.frames
-                volume = looked.header.format in _VOLUMES
+                volume = looked.header.format in VOLUMES
                 if looked.refused is None and looked.frames == 1 and not (volume and self.plane):
                     looked.tensor = self._one(looked, path)
         except Exception as error:  # noqa: BLE001  a file from anywhere can make a decoder raise anything
@@ -91,8 +85,8 @@ class Reading:
     def frames(self, looked: Looked, pool: Executor, ahead: int) -> Iterator[torch.Tensor | Refusal]:
         """The images of an input that holds several, in their order, each ready or refused."""
         try:
-            with _file(looked.entry) as path:
-                if looked.header is not None and looked.header.format in _VOLUMES:
+            with looked.entry.file() as path:
+                if looked.header is not None and looked.header.format in VOLUMES:
                     planes = read_volume(path, self.plane)
                     looked.frames = len(planes)
                     prepare = functools.partial(self._plane, looked, path, planes)
@@ -128,12 +122,7 @@ class Reading:
         try:
             image = planes[index]
             check_contrast(path, image)
-            meta = {
-                "stored_dtype": str(image.dtype),
-                "affine": np.eye(4),
-                "original_channel_dim": "no_channel",
-            }
-            return self._gated(looked, image) or self.predictor.prepared(image, meta)
+            return self._gated(looked, image) or self.predictor.prepared(image, slice_meta(image))
         except Exception as error:  # noqa: BLE001  as above
             return Refusal(FAILED, self._reason(error, looked))
 
@@ -180,40 +169,3 @@ def _of_pixels(image: np.ndarray) -> dict[str, Any]:
     if image.dtype == np.uint8:
         found["grey_levels"] = int(image.max()) - int(image.min()) + 1
     return found
-
-
-@contextlib.contextmanager
-def _file(entry: Entry) -> Iterator[Path]:
-    """The entry's file; one in a zip is unpacked under a name of our own."""
-    if not entry.member:
-        yield Path(entry.path)
-        return
-    name = Path(entry.member).name
-    ending = "".join(Path(name).suffixes[-2:]) if name.lower().endswith(".gz") else Path(name).suffix
-    with tempfile.TemporaryDirectory(prefix="monai_brain_") as folder:
-        target = Path(folder, f"member{ending}")
-        _unpack(entry, target)
-        yield target
-
-
-def _unpack(entry: Entry, target: Path) -> None:
-    try:
-        with (
-            zipfile.ZipFile(entry.path) as archive,
-            archive.open(entry.member) as packed,
-            target.open("wb") as out,
-        ):
-            left = _MOST_BYTES
-            while piece := packed.read(_PIECE):
-                left -= len(piece)
-                if left < 0:
-                    raise UnreadableImageError(
-                        Path(entry.member).name, "too large", f"more than {_MOST_BYTES} bytes unpacked"
-                    )
-                out.write(piece)
-    except UnreadableImageError:
-        raise
-    except Exception as error:  # damaged or encrypted zips raise many kinds
-        raise UnreadableImageError(
-            Path(entry.member).name, "damaged", f"the zip cannot be unpacked ({type(error).__name__})"
-        ) from error

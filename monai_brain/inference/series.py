@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from monai_brain.bundles import Bundle
@@ -128,10 +127,10 @@ class Selection:
 
 def _headers(entries: Iterable[Entry]) -> Iterable[Header]:
     for entry in entries:
-        if entry.member:
-            continue
         try:
-            yield read_header(Path(entry.path))
+            with entry.file() as path:
+                header = read_header(path)
+            yield header
         except DataError:  # it will be a failure line of its own
             continue
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,12 +19,12 @@ from monai_brain.inference.predictor import Predictor
 from monai_brain.inference.reading import Looked, Reading, bounded
 from monai_brain.inference.study import merged, value
 
-META = ("series", "frame", "view_position", "laterality", "reason")
+META = ("series", "frame", "view_position", "laterality", "month", "station", "reason")
 _AHEAD = 3  # inputs read ahead of the model for each thread
 
 
 @dataclass
-class _Open:
+class Opened:
     """An input on its way: what is known, and its images as they come back from the model."""
 
     looked: Looked
@@ -64,29 +64,30 @@ class Stream:
 
     def answers(self, entries: Iterable[Entry]) -> Iterator[list[Answer]]:
         """The answers, in order, as many at a time as are ready after a batch."""
-        line: deque[_Open] = deque()
-        batch: list[tuple[_Open, int, torch.Tensor]] = []
+        line: deque[Opened] = deque()
+        batch: list[tuple[Opened, int, torch.Tensor]] = []
         with ThreadPoolExecutor(self.threads) as pool:
             ahead = max(self.threads * _AHEAD, self.size)
             for looked in bounded(self.reading.look, entries, pool, ahead):
-                for one, index, image in self._images(looked, line, pool):
+                for one, index, image in self.images(looked, line, pool):
                     batch.append((one, index, image))
                     one.waiting += 1
                     if len(batch) == self.size:
-                        self._ask(batch)
+                        self.ask(batch)
                         batch = []
                 ready = self._ready(line)
                 if ready:
                     yield ready
             if batch:
-                self._ask(batch)
+                self.ask(batch)
             if ready := self._ready(line):
                 yield ready
 
-    def _images(
-        self, looked: Looked, line: deque[_Open], pool: ThreadPoolExecutor
-    ) -> Iterator[tuple[_Open, int, torch.Tensor]]:
-        one = _Open(looked)
+    def images(
+        self, looked: Looked, line: deque[Opened], pool: ThreadPoolExecutor
+    ) -> Iterator[tuple[Opened, int, torch.Tensor]]:
+        """The images of an input that was looked at, each with its place; the input joins the line."""
+        one = Opened(looked)
         line.append(one)
         if looked.tensor is not None:
             yield one, 0, looked.tensor
@@ -100,19 +101,21 @@ class Stream:
                     yield one, index, image
         one.complete = True
 
-    def _ask(self, batch: list[tuple[_Open, int, torch.Tensor]]) -> None:
+    def ask(self, batch: Sequence[tuple[Opened, int, torch.Tensor]]) -> None:
+        """Let the model look at images; what it says is kept with their inputs."""
         logits, doubts = self.predictor.scores(torch.stack([image for _, _, image in batch]))
         for (one, index, _), scores, doubt in zip(batch, logits, doubts, strict=True):
             one.logits[index], one.doubts[index] = scores, doubt
             one.waiting -= 1
 
-    def _ready(self, line: deque[_Open]) -> list[Answer]:
+    def _ready(self, line: deque[Opened]) -> list[Answer]:
         ready = []
         while line and line[0].complete and not line[0].waiting:
-            ready.append(self._answer(line.popleft()))
+            ready.append(self.answer(line.popleft()))
         return ready
 
-    def _answer(self, one: _Open) -> Answer:
+    def answer(self, one: Opened) -> Answer:
+        """What is said of an input whose images have all been seen."""
         looked = one.looked
         header = looked.header
         form = header.format if header is not None else None
@@ -130,7 +133,7 @@ class Stream:
             answer.status, answer.reason = ABSTAINED, one.doubts[0]
         return answer
 
-    def _whole(self, one: _Open, rows: Predictions, answer: Answer) -> None:
+    def _whole(self, one: Opened, rows: Predictions, answer: Answer) -> None:
         """The value over the slices of one input."""
         bundle = self.predictor.bundle
         answer.value = value(merged(None, rows), bundle.labels, bundle)
@@ -141,18 +144,20 @@ class Stream:
             answer.status = ABSTAINED
             answer.reason = f"the model abstained from each slice: {next(iter(one.doubts.values()))}"
 
-    def _rows(self, one: _Open, case: str) -> Predictions:
+    def _rows(self, one: Opened, case: str) -> Predictions:
         looked = one.looked
         hidden = self.names.hidden(looked.entry, looked.header.format if looked.header else None)
         base: dict[str, Any] = {"image": "" if hidden else looked.entry.found}
         base |= {name: looked.facts.get(name, "") for name in ("view_position", "laterality")}
         base |= {
             "plane": looked.facts.get("orientation", ""),
-            "series": "",
+            **dict.fromkeys(("series", "month", "station"), ""),
             "group": case if one.several else "",
         }
         if looked.header is not None and looked.header.format == "dicom":
             base |= self._hashed(looked.header.identifiers)
+            if "exam" in self.predictor.bundle.facts:  # only quality control asks when and where
+                base |= self._when_and_where(looked.header.identifiers)
         items = []
         for index in sorted(one.logits):
             frame = index if one.several else ""
@@ -173,8 +178,17 @@ class Stream:
             "series": hashed("series", series) if series else "",
         }
 
+    def _when_and_where(self, identifiers: dict[str, str]) -> dict[str, str]:
+        """The study's month, never its day, and the station under a hash."""
+        date, station = identifiers.get("date", ""), identifiers.get("station", "")
+        known = date[:8].isdecimal() and len(date) >= 8 and "01" <= date[4:6] <= "12"
+        return {
+            "month": f"{date[:4]}-{date[4:6]}" if known else "",
+            "station": self.names.hashed("station", station) if station else "",
+        }
 
-def _unanswered(one: _Open) -> Refusal | None:
+
+def _unanswered(one: Opened) -> Refusal | None:
     """Why an input that was let in has no answer all the same."""
     for index, scores in list(one.logits.items()):
         if not np.isfinite(scores).all():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class Watch:
         quiet: float = 30.0,
         choose: bool = True,
         say: Callable[[str], None] = lambda text: None,
+        then: Callable[[Path, archive.Summary], Sequence[str]] = lambda path, summary: (),
     ) -> None:
         """Take the model and the folders.
 
@@ -67,6 +68,8 @@ class Watch:
             quiet: How many seconds an examination must not have changed for.
             choose: Choose among the series of an examination by the model's rule.
             say: Takes a line for each examination.
+            then: Is called with each examination and its summary once that is answered, to make reports of
+                it for example; gives a line for each thing that it could not do.
 
         Raises:
             ConfigurationError: The folder is none, or one of the two lies in the other.
@@ -77,7 +80,8 @@ class Watch:
         if inside.is_relative_to(outside) or outside.is_relative_to(inside):
             raise ConfigurationError(f"{out} and {folder} lie in one another. Results must go elsewhere.")
         self._predictor, self._folder, self._out = predictor, folder, out
-        self._wishes, self._quiet, self._choose, self._say = wishes or archive.Wishes(), quiet, choose, say
+        self._wishes, self._quiet, self._choose = wishes or archive.Wishes(), quiet, choose
+        self._say, self._then = say, then
         self._names = Names(self._wishes.names)
         self._seen: dict[str, _Seen] = {}
         self._counts: dict[str, int] = {}
@@ -128,6 +132,7 @@ class Watch:
             summary = archive.answer(
                 self._predictor, path, target, self._wishes, told=self._note, check=selection
             )
+            undone = self._then(path, summary)
         except OutputError:
             raise  # the disk is full: every further examination would fail too
         except MonaiBrainError as error:
@@ -136,6 +141,9 @@ class Watch:
             self._say(f"{name}: {error}")
             return
         self._exams += 1
+        self._troubled += bool(undone)
+        for line in undone:
+            self._say(line)
         self._say(f"{name}: {', '.join(f'{count} {status}' for status, count in summary.counts.items())}")
 
     def _name(self, path: Path) -> str:
@@ -209,10 +217,9 @@ def _look(path: Path) -> Look:
 
 
 def _form(entry: Entry) -> str | None:
-    if entry.member:
-        return None
     try:
-        return recognised(Path(entry.path)).name
+        with entry.file() as path:
+            return recognised(path).name
     except DataError:
         return None
 

@@ -17,6 +17,7 @@ from monai_brain.errors import ConfigurationError, IntegrityError, ModelError, U
 from monai_brain.files import sha256 as digest
 from monai_brain.files import whole
 from monai_brain.inference.channels import adapt_input_channels
+from monai_brain.safety import store, trust
 
 if TYPE_CHECKING:
     import os
@@ -77,16 +78,23 @@ def variant(bundle: Bundle, name: str | None) -> dict[str, Any]:
 def locate(bundle: Bundle, weights: str | os.PathLike[str] | None = None) -> tuple[Path, str | None]:
     """The file that holds the wanted weights, and the hash it must have where one is recorded.
 
+    Weights that the metadata list by address are fetched when they are first asked for.
+
     Raises:
-        ModelError: There is no such file.
+        ModelError: There is no such file, and it cannot be fetched.
+        TrustError: It would be fetched from an address of a bundle that nobody has trusted.
     """
     if weights is None or weights == "shipped":
-        if bundle.weights is None:
+        found = bundle.weights
+        if found is None and bundle.fetched_weights is not None:
+            trust.admit(bundle)
+            found = store.get(bundle)
+        if found is None:
             raise ModelError(
                 f"{bundle.name} has no weights: {bundle.root / WEIGHTS_FILE} does not exist. Train it with "
                 f"`monai-brain train {bundle.name} --datalist FILE`, or name a file or run by --weights."
             )
-        return bundle.weights, bundle.weights_sha256
+        return found, bundle.weights_sha256
     path = Path(weights)
     if path.is_dir():
         return locate(Bundle.at(path))
@@ -101,11 +109,23 @@ def read(path: str | os.PathLike[str], sha256: str | None = None) -> StateDict:
     Raises:
         IntegrityError: The file is damaged, is no plain state_dict, or has another hash than it must.
     """
-    name = Path(path).name
     if sha256 is not None and digest(path) != sha256:
         raise IntegrityError(f"{path} has not the recorded SHA-256 {sha256[:12]}... Fetch or train it again.")
+    found = content(path)
+    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        name = Path(path).name
+        raise IntegrityError(f"{name} is no flat state_dict of tensors. Save network.state_dict() itself.")
+    return found
+
+
+def content(path: str | os.PathLike[str]) -> Any:
+    """What torch.save wrote into a file, read without running anything that the file may hold.
+
+    Raises:
+        IntegrityError: The file is damaged, or holds more than tensors and plain values.
+    """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise IntegrityError(
             f"{path} holds more than tensors and was not loaded. Save network.state_dict()."
@@ -113,11 +133,6 @@ def read(path: str | os.PathLike[str], sha256: str | None = None) -> StateDict:
     except Exception as error:  # noqa: BLE001  a damaged archive raises many kinds
         reason = str(error).partition("\n")[0]
         raise IntegrityError(f"{path} cannot be read as weights: {reason}. Is the file whole?") from None
-    if not isinstance(content, dict) or not all(
-        isinstance(value, torch.Tensor) for value in content.values()
-    ):
-        raise IntegrityError(f"{name} is no flat state_dict of tensors. Save network.state_dict() itself.")
-    return content
 
 
 def load(

@@ -58,7 +58,7 @@ def to_zoo(job: Exportable, path: Path) -> Run:
 
 
 def _write_configs(job: Exportable, path: Path) -> None:
-    configs = _without_places(job.bundle, copy.deepcopy(job.configs))
+    configs = without_places(job.bundle, copy.deepcopy(job.configs))
     facts, digest = configs[METADATA].setdefault("monai_brain", {}), sha256(path / WEIGHTS_FILE)
     same = facts.get("weights", {}).get("sha256") == digest
     facts["weights"] = {**(facts["weights"] if same else {}), "file": WEIGHTS_FILE, "sha256": digest}
@@ -69,7 +69,7 @@ def _write_configs(job: Exportable, path: Path) -> None:
         shutil.copyfile(logging, path / "configs" / "logging.conf")
 
 
-def _without_places(bundle: Bundle, configs: Configs) -> Configs:
+def without_places(bundle: Bundle, configs: Configs) -> Configs:
     """The configs with the places and the start of one run put back to what the registered model has."""
     registered = registry.registry().bundles.get(bundle.name)
     if registered is None or registered.root == bundle.root:

@@ -11,7 +11,7 @@ from monai_brain.errors import MonaiBrainError
 from monai_brain.reporting.arms import Arm
 from monai_brain.reporting.markup import Markup, tag
 from monai_brain.reporting.paths import unplaced
-from monai_brain.reporting.sheet import scrolling
+from monai_brain.reporting.sheet import Estimate, scrolling
 from monai_brain.reporting.source import Source
 
 NOT_STATED = "not stated"
@@ -52,6 +52,8 @@ def model(source: Source, arm: Arm) -> dict[str, Any]:
     for key in ("temperature", "thresholds"):
         if facts.get(key):
             card[key.capitalize()] = json.dumps(facts[key])
+    for name, found in (facts.get("abstains") or {}).items():
+        card[f"Gives no label, {name}"] = f"{Estimate.of(found)} of {found['images']:,} images"
     return card
 
 

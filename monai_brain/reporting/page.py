@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from tqdm import tqdm
 
-from monai_brain import __version__
 from monai_brain.evaluation.intervals import DRAWS
 from monai_brain.files import whole
 from monai_brain.reporting import also as other_forms
 from monai_brain.reporting import cases, sections
+from monai_brain.reporting.document import document
 from monai_brain.reporting.evidence import Evidence
 from monai_brain.reporting.findings import Findings, find
 from monai_brain.reporting.heat import Maps, maps
-from monai_brain.reporting.markup import Markup, joined, tag, text
+from monai_brain.reporting.markup import Markup, text
 from monai_brain.reporting.pictures import names, pictures
 from monai_brain.reporting.source import KINDS, read_source
 
 MOST_PICTURES = 1000
 MOST_MAPS = 200
 REPORT_FILE = "report.html"
-STYLES = ("page.css", "tables.css", "charts.css", "cases.css", "print.css")
-SCRIPTS = ("theme.js", "overlay.js", "dialog.js", "table.js", "copy.js")
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src"
 
 
 def report(
@@ -90,27 +83,14 @@ def report(
 
 def _page(found: Findings, shown: Mapping[str, str], evidence: Evidence) -> str:
     made = sections.all_sections(found, shown, evidence)
-    script = "".join(_asset("script", name) for name in SCRIPTS)
-    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    content = {
-        "title": text(found.title),
-        "policy": f"{_POLICY} 'sha256-{hashed}'",
-        "style": "".join(_asset("style", name) for name in STYLES),
-        "script": script,
-        "kicker": text(KINDS.get(found.source.kind, found.source.kind).capitalize()),
-        "deck": _deck(found),
-        "disclaimer": text(found.source.disclaimer(str(found.arm.metrics["model"]))),
-        "leakage": sections.alert(found.arm.metrics),
-        "contents": tag("ul", *(tag("li", tag("a", sections.TITLES[key], href=f"#{key}")) for key in made)),
-        "sections": joined(*(_section(key, content) for key, content in made.items())),
-        "version": text(__version__),
-    }
-    return Template(_asset("", "template.html")).substitute(content)
-
-
-def _section(key: str, content: Markup) -> Markup:
-    return tag("section", tag("h2", sections.TITLES[key], id=f"{key}-title"), content, id=key,
-               aria_labelledby=f"{key}-title")  # fmt: skip
+    return document(
+        found.title,
+        KINDS.get(found.source.kind, found.source.kind).capitalize(),
+        _deck(found),
+        found.source.disclaimer(str(found.arm.metrics["model"])),
+        {key: (sections.TITLES[key], content) for key, content in made.items()},
+        sections.alert(found.arm.metrics),
+    )
 
 
 def _deck(found: Findings) -> Markup:
@@ -125,8 +105,3 @@ def _deck(found: Findings) -> Markup:
         f"classes {', '.join(metrics['classes'])}",
     ]
     return text(" \u00b7 ".join(part for part in parts if part))
-
-
-def _asset(folder: str, name: str) -> str:
-    place = resources.files("monai_brain.reporting")
-    return (place.joinpath(folder, name) if folder else place.joinpath(name)).read_text(encoding="utf-8")

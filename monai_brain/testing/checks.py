@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from monai_brain import recipe, registry
 from monai_brain.bundles import Bundle
 from monai_brain.errors import ConfigurationError, MissingExtraError, MonaiBrainError, UnknownNameError
+from monai_brain.safety import trust
 from monai_brain.testing import (
     checks_metadata,
     checks_network,
     checks_recipes,
+    checks_scope,
     checks_weights,
     checks_workflow,
 )
@@ -23,6 +25,7 @@ Check = Callable[[Bundle], None]
 # The cheap ones and those that explain the failures of others come first.
 _ORDER: tuple[Check, ...] = (
     checks_recipes.check_strict_json,
+    checks_scope.check_scope,
     checks_metadata.check_metadata_complete,
     checks_metadata.check_zoo_rules,
     checks_metadata.check_import_is_light,
@@ -67,6 +70,7 @@ def conformance(
 
     Raises:
         UnknownNameError: There is no such model, or no such check.
+        TrustError: The bundle names code that is neither installed nor trusted.
     """
     return list(results(model, only, expected_failures))
 
@@ -81,8 +85,17 @@ def results(
 ) -> Iterator[Result]:
     """As `conformance`, one result after the other."""
     bundle = registry.bundle(model)
+    trust.admit(bundle)
     reasons = {**expected(bundle), **(expected_failures or {})}
-    return (_result(name, bundle, reasons.get(name)) for name in chosen(only, reasons))
+    return _until_out_of_scope(bundle, chosen(only, reasons), reasons)
+
+
+def _until_out_of_scope(bundle: Bundle, names: Iterable[str], reasons: Mapping[str, str]) -> Iterator[Result]:
+    for name in names:
+        result = _result(name, bundle, reasons.get(name))
+        yield result
+        if name == "scope" and result.state == "failed":
+            return  # what else is asked of a classifier says nothing about something else
 
 
 def chosen(only: Iterable[str] | None, reasons: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from monai_brain.bundles import WEIGHTS_FILE, Bundle
 from monai_brain.dicom_out import codes
 from monai_brain.errors import MonaiBrainError
+from monai_brain.files import read_json
 from monai_brain.registry import registry
 from monai_brain.testing import bench, subject
 from monai_brain.testing.outcome import CheckFailed, NotApplicable, listed, require
@@ -155,7 +156,8 @@ def check_metadata_true_to_network(bundle: Bundle) -> None:
         height == width,
         f"The metadata state {height} x {width} px; image_size is one number. Make them square.",
     )
-    network = subject.network(bundle, image_size=height)
+    sized = "image_size" in read_json(bundle.config("inference"))
+    network = subject.network(bundle, **({"image_size": height} if sized else {}))
     output = subject.answer(network, subject.images(bundle, 1, size=height))
     require(
         output.shape == (1, len(bundle.labels)),

@@ -55,7 +55,9 @@ def check_strict_json(bundle: Bundle) -> None:
 
 def check_targets_locate(bundle: Bundle) -> None:
     """Every _target_ is a dotted name of something that is installed."""
-    for file, content in subject.recipes(bundle):
+    recipes = list(subject.recipes(bundle))
+    require(recipes, "configs/ holds no recipe in JSON. Write those that there are as JSON.")
+    for file, content in recipes:
         for name, target in subject.walk(content):
             if not name.endswith("_target_") or not isinstance(target, str) or target.startswith(("$", "@")):
                 continue

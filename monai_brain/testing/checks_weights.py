@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monai_brain.bundles import WEIGHTS_FILE, Bundle
+from monai_brain.bundles import Bundle
 from monai_brain.errors import MissingExtraError, MonaiBrainError
 from monai_brain.files import sha256
 from monai_brain.inference import weights as network_weights
@@ -15,7 +15,7 @@ def check_weights(bundle: Bundle) -> None:
     """The weights are the recorded ones, under a stated licence, whole, finite, and this network's."""
     if bundle.weights is None:
         address = bundle.facts.get("weights", {}).get("url")
-        fetch = f", or fetch {address} as {WEIGHTS_FILE}" if address else ""
+        fetch = f", or fetch {address} by `monai-brain weights get {bundle.name}`" if address else ""
         raise NotApplicable(
             f"it has no weights: train it by `monai-brain train {bundle.name} --datalist FILE`{fetch}"
         )

@@ -18,6 +18,7 @@ from monai_brain.bundles import Bundle
 from monai_brain.errors import MissingExtraError
 from monai_brain.evaluation import predictions
 from monai_brain.files import read_json, sha256
+from monai_brain.safety import trust
 from monai_brain.testing import bench, subject
 from monai_brain.testing.checks_metadata import plugin_of
 from monai_brain.testing.checks_recipes import component
@@ -232,6 +233,7 @@ def _training(bundle: Bundle, datalist: Path, run_dir: Path) -> dict[str, Any]:
 
 def _workflow(bundle: Bundle, name: str, kind: str, wanted: dict[str, Any]) -> ConfigWorkflow:
     """An initialized workflow of a recipe, with the settings of this process left alone."""
+    trust.admit(bundle)
     content = read_json(bundle.config(name))
     workflow = ConfigWorkflow(
         config_file=str(bundle.config(name)),

@@ -21,7 +21,8 @@ from monai_brain.files import read_json, sha256, sweep, whole, write_json
 from monai_brain.inference import decision
 from monai_brain.inference import weights as network_weights
 from monai_brain.inference.cost import cost
-from monai_brain.training import checkpoint_files, own_classes
+from monai_brain.safety import trust
+from monai_brain.training import checkpoint_files, own_classes, trained_on
 
 MANIFEST_FILE = "manifest.json"
 METRICS_FILE = "metrics.csv"
@@ -71,7 +72,8 @@ def begin(
         if source.is_file() and source.resolve() != (folder / name).resolve():
             with whole(folder / name, "wb") as stream:
                 stream.write(source.read_bytes())
-    _as_trained(folder, config)
+    _as_trained(folder, config, datalist)
+    trust.record_made_here(Bundle.at(folder))
     manifest = _manifest(bundle_root, config)
     manifest |= {"device": str(device), "processes": idist.get_world_size(), "datalist": _told(datalist)}
     write_json(folder / MANIFEST_FILE, manifest)
@@ -116,7 +118,7 @@ def finish(run_dir: str | Path, outcome: Mapping[str, Any]) -> None:
     write_json(folder / MANIFEST_FILE, {**read_json(folder / MANIFEST_FILE), "outcome": dict(outcome)})
 
 
-def _as_trained(folder: Path, config: Mapping[str, Any]) -> None:
+def _as_trained(folder: Path, config: Mapping[str, Any], datalist: str | Mapping[str, Any]) -> None:
     """Make the run's metadata true to the network that is trained in it."""
     metadata = read_json(folder / "configs" / "metadata.json")
     facts = metadata.setdefault("monai_brain", {})
@@ -134,6 +136,8 @@ def _as_trained(folder: Path, config: Mapping[str, Any]) -> None:
         own_classes.described(metadata, config["labels"])
         _say_on_card(folder, config["labels"])
     facts["variant"] = config.get("variant") or ""
+    fold = config.get("fold")
+    trained_on.keep(facts, datalist, fold if isinstance(fold, int) else None)
     write_json(folder / "configs" / "metadata.json", metadata)
 
 

@@ -12,15 +12,14 @@ ROOT = Path(__file__).parents[2]
 PACKAGE, PLUGINS = ROOT / "monai_brain", ROOT / "plugins"
 
 # Each room with the rooms below it. What stands in a row may use what its row names, itself, and no more.
-CORE = ("errors", "files", "bundles", "offers", "hookspecs", "registry", "recipe")
+LADDER = (
+    *("errors", "files", "home", "bundles", "offers", "hookspecs", "requirement", "hooked", "isolation"),
+    *("registry", "safety", "recipe"),
+)
+CORE = tuple(name for name in LADDER if name not in ("hooked", "isolation", "requirement"))
 ROOMS = {
-    "errors": (),
-    "files": ("errors",),
-    "bundles": ("errors", "files"),
-    "offers": ("errors", "files", "bundles"),
-    "hookspecs": ("errors", "files", "bundles", "offers"),
-    "registry": ("errors", "files", "bundles", "offers", "hookspecs"),
-    "recipe": ("errors", "files", "bundles", "offers", "hookspecs", "registry"),
+    **{name: LADDER[:place] for place, name in enumerate(LADDER)},
+    "probing": LADDER[: LADDER.index("isolation")],  # the other end of what isolation asks
     "data": CORE,
     "transforms": CORE,
     "evaluation": CORE,
@@ -28,7 +27,7 @@ ROOMS = {
     "dicom_out": (*CORE, "data", "transforms", "evaluation", "inference"),
 }
 ROOMS["training"] = (*ROOMS["dicom_out"], "dicom_out")
-UPPER = ("reporting", "integrations", "testing", "demo")
+UPPER = ("reporting", "integrations", "testing", "new_plugin", "demo")
 ROOMS |= dict.fromkeys(UPPER, (*ROOMS["training"], "training", *UPPER))
 ROOMS["cli"] = (*ROOMS["testing"], "testing")
 ROOMS["__main__"] = ("cli",)

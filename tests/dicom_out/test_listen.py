@@ -68,7 +68,7 @@ def test_each_study_gets_a_folder_of_its_own_where_they_are_watched(sources, tmp
 def test_what_is_sent_to_a_watch_is_answered(sources, tmp_path):
     model = tiny_bundle(tmp_path / "tiny", weights=True).root
     words = ["predict", str(model), "--watch", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
-    words += ["--quiet", "0", "--poll", "0.2", "--listen", "HERE@127.0.0.1:0", "--from", "KNOWN"]
+    words += ["--quiet", "0", "--poll", "0.2", "--listen", "HERE@127.0.0.1:0", "--from", "KNOWN", "--dicom"]
     process = subprocess.Popen(
         [sys.executable, "-m", "monai_brain", *words], stdout=subprocess.PIPE, text=True
     )
@@ -77,14 +77,16 @@ def test_what_is_sent_to_a_watch_is_answered(sources, tmp_path):
         port = int(said.partition("@127.0.0.1:")[2].partition(" ")[0])
         datasets = [pydicom.dcmread(sources.mr(number)) for number in range(2)]
         assert sent(SimpleNamespace(port=port), datasets) == [0, 0]
-        answered = []
-        while process.poll() is None and len(answered) < 2:
+        answered, reports = [], []
+        while process.poll() is None and (len(answered) < 2 or not reports):
+            reports = list((tmp_path / "out").glob("*/dicom/*.dcm"))
             files = (tmp_path / "out").glob("*/results.jsonl")
             answered = [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate()
     assert [line["status"] for line in answered] == ["done", "done"]
+    assert pydicom.dcmread(reports[0]).Modality == "SR"
     assert process.returncode == 143
 
 

@@ -23,7 +23,7 @@ DOCS = ROOT / "docs"
 PAGES = {"README": ROOT / "README.md", **{path.stem: path for path in sorted(DOCS.glob("*.md"))}}
 # These train, or start programs over and over: many seconds on a quiet core, more on a busy one.
 TRAINING = {"README", "quickstart", "predict", "archives", "evaluation", "experiments", "reports"}
-TRAINING |= {"reproduce", "transforms", "fast-training"}
+TRAINING |= {"reproduce", "transforms", "fast-training", "deploy"}
 ASIDE = re.compile(r"<!-- not run:(?P<reason>.*)-->")
 CONTINUES = re.compile(r"^<!-- continues: (?P<page>\S+) -->$", re.MULTILINE)
 

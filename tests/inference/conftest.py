@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import monai_brain as mb
+from monai_brain.safety import trust
 
 TINY = {
     "_target_": "monai.networks.nets.ResNet",
@@ -15,6 +16,13 @@ TINY = {
     "n_input_channels": "@in_channels",
     "num_classes": "$len(@labels)",
 }
+
+
+@pytest.fixture(autouse=True)
+def trusted():
+    """The small networks of these tests are not those of the installed models."""
+    with trust.given():
+        yield
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from scipy.special import softmax
 from monai_brain.cli import main
 from monai_brain.data import datalist, phantoms, splits
 from monai_brain.errors import DataError, IntegrityError
+from monai_brain.inference import probes
 from monai_brain.inference.domain import NAME, Domain, distances, fit
 from monai_brain.inference.predict import predict
 from monai_brain.testing.tiny import tiny_bundle
@@ -81,14 +82,43 @@ def test_a_model_abstains_from_noise_and_not_from_its_own_images(tmp_path, capsy
             str(outside / f"{number}.png"), noise if number % 2 else cv2.GaussianBlur(255 - noise, (9, 9), 3)
         )
     words = ["calibrate", str(own), "--datalist", str(folds), "--share", "0.05", "--json"]
+    card = own / "docs" / "README.md"
+    card.write_text(card.read_text("utf-8") + "\n## When it abstains\n\nold\n\n## More\n", encoding="utf-8")
     assert main([*words, "--outside", str(outside)]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (own / "models" / NAME).is_file()
     assert said["abstains"]["outside"]["value"] >= 0.9
     assert said["abstains"]["test"]["value"] <= 0.5
+    drawn = {name: found for name, found in said["abstains"].items() if name not in ("test", "outside")}
+    assert list(drawn) == ["noise", "natural-looking", "phantoms of a mammogram"]
+    assert all(found["images"] == 100 for found in drawn.values())
+    assert drawn["noise"]["value"] >= 0.5
+    metadata = json.loads((own / "configs" / "metadata.json").read_text("utf-8"))
+    assert metadata["monai_brain"]["abstains"] == said["abstains"]
+    card = card.read_text("utf-8")
+    assert "old" not in card
+    assert card.endswith("\n\n## More\n")
+    assert (card.count("## When it abstains"), card.count("| natural-looking | 100 |")) == (1, 1)
     answers = predict(own, outside)
     assert {one.status for one in answers.inputs} >= {"abstained"}
     assert all(one.reason for one in answers.inputs if one.status == "abstained")
     assert answers.predictions.abstain.sum() == said["abstains"]["outside"]["abstained"]
     assert main(["predict", str(own), str(outside), "-o", str(tmp_path / "out")]) == 0
     assert "abstained" in capsys.readouterr().out
+
+
+def test_probes_are_the_same_for_a_seed_and_look_as_they_should(tmp_path):
+    bundle = tiny_bundle(tmp_path / "tiny")
+    first, again = (probes.write(bundle, tmp_path / name, count=3, seed=4) for name in ("a", "b"))
+    for name, folder in first.items():
+        files = sorted(folder.iterdir())
+        assert len(files) == 3
+        assert [file.read_bytes() for file in files] == [
+            file.read_bytes() for file in sorted(again[name].iterdir())
+        ]
+    # Photographs have a spectrum that falls; noise of single pixels has a flat one.
+    image = probes.natural(np.random.default_rng(1)).astype(float)
+    power = np.abs(np.fft.fft2(image - image.mean())) ** 2
+    far = np.hypot(*np.meshgrid(*[np.fft.fftfreq(len(image))] * 2))
+    slope = np.polyfit(np.log(far[far > 0.02]), np.log(power[far > 0.02]), 1)[0]
+    assert -3.5 < slope < -1.5

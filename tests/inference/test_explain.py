@@ -237,7 +237,7 @@ def test_names_of_files_never_leave_the_folder_and_never_meet(bright, tmp_path):
     assert [line["case"] for line in lines] == cases
     written = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*"))
     named = [line[kind] for line in lines for kind in ("overlay", "figure")]
-    assert written == sorted(["explanations.jsonl", *named])
+    assert written == sorted(["explanations.jsonl", "three_rows.png", *named])
     assert len({name.casefold() for name in named}) == 2 * len(cases)
     kept = [
         json.loads(text) for text in (tmp_path / "out" / "explanations.jsonl").read_text("utf-8").splitlines()

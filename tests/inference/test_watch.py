@@ -59,6 +59,23 @@ def test_an_examination_is_answered_when_it_has_come_to_rest(model, places):
     assert [line["case"] for line in trail(out)] == ["a.png", "b.png", "late.png"]
 
 
+def test_what_shall_be_done_afterwards_is_done_for_each_examination(model, places):
+    folder, out = places
+    for name in ("one", "two"):
+        put(folder / name / "a.png")
+    called, said = [], []
+
+    def then(path, summary):
+        called.append((path.name, summary.folder, dict(summary.counts)))
+        return ["one: no report"] if path.name == "one" else []
+
+    watch = Watch(Predictor(model), folder, out, quiet=0, say=said.append, then=then)
+    watch.once(0)
+    watch.once(1)
+    assert called == [(name, out / name, {"done": 1}) for name in ("one", "two")]
+    assert said == ["one: no report", "one: 1 done", "two: 1 done"]
+
+
 def test_partial_files_are_waited_for(model, places):
     folder, out = places
     watch = Watch(Predictor(model), folder, out, quiet=5)

@@ -19,7 +19,7 @@ def test_weights_that_are_not_there_never_pass(model):
     assert "monai-brain train tiny --datalist FILE" in found.reason
     model.edit("metadata", {"monai_brain#weights#url": "https://example.org/model.pt"})
     (found,) = conformance(model.bundle, ["weights"])
-    assert found.reason.endswith("or fetch https://example.org/model.pt as models/model.pt")
+    assert found.reason.endswith("or fetch https://example.org/model.pt by `monai-brain weights get tiny`")
 
 
 def record(model, state):

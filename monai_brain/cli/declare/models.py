@@ -9,12 +9,13 @@ from monai_brain.cli.command import command
 
 def declare(commands: Any) -> None:
     """Add the commands."""
-    command(
+    listing = command(
         commands,
         "list",
         "the installed models, and plugins that are broken",
         "monai_brain.cli.models:list_models",
     )
+    listing.add_argument("--refresh", action="store_true", help="ask every plugin anew what it offers")
     info = command(commands, "info", "what a model is", "monai_brain.cli.models:info")
     info.add_argument("model", metavar="MODEL", help="a name, a bundle folder or a run folder")
     only = info.add_mutually_exclusive_group()

@@ -77,7 +77,14 @@ def declare(commands: Any) -> None:
     report.add_argument(
         "run_folder", metavar="RUN", help="a run folder, an experiment's folder or a predictions file"
     )
-    report.add_argument("-o", "--output", metavar="FILE", help="default: report.html in the folder")
+    report.add_argument(
+        "--qa",
+        action="store_true",
+        help="of a folder that predict wrote: how often images are incomplete, by month, view, side, station",
+    )
+    report.add_argument(
+        "-o", "--output", metavar="FILE", help="default: report.html, with --qa qa.html, in the folder"
+    )
     report.add_argument("--split", metavar="NAME", help="what is measured; default: test where there is one")
     report.add_argument("--no-images", dest="images", action="store_false", help="leave the images out")
     report.add_argument(

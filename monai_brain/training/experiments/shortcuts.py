@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from monai_brain.data import datalist as datalists
+from monai_brain.data import nuisance
 from monai_brain.data.formats import read_item
 from monai_brain.data.schema import called
 from monai_brain.evaluation.predictions import Predictions
@@ -59,7 +57,7 @@ def predict(datalist: str | os.PathLike[str], fold: int, labels: tuple[str, ...]
     """
     train, test = (datalists.part(datalist, fold, side, labels) for side in ("train", "test"))
     found = _features_of(datalist, [*train, *test])
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+    model = nuisance.regression()
     known = np.array([item["label"] for item in train])
     scores: npt.NDArray[np.float64] = np.full((len(test), len(labels)), -np.inf)
     shown = np.unique(known)

@@ -1,0 +1,1 @@
+"""A new plugin: an installable package around one network, with its bundle, its tests and its papers."""

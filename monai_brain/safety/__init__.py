@@ -1,0 +1,1 @@
+"""What strangers bring: bundles read without being run, trust, fetched weights, installed bundles."""
