@@ -118,7 +118,7 @@ class Bundle:
 
     @property
     def weights_listing(self) -> dict[str, Any]:
-        """What the metadata say of the weights: sha256, url, licence, of the version that is asked for.
+        """What is listed of the weights of the version that is asked for, such as sha256, url and licence.
 
         Raises:
             UnknownNameError: No weights of that version are listed.

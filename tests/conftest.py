@@ -40,6 +40,14 @@ def same_number_of_threads() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def images_with_their_meta() -> Iterator[None]:
+    """A recipe that is begun and not ended leaves MONAI's tensors without their meta."""
+    yield
+    if "monai.data.meta_obj" in sys.modules:
+        sys.modules["monai.data.meta_obj"].set_track_meta(True)
+
+
+@pytest.fixture(autouse=True)
 def no_lines_to_a_stream_that_is_gone() -> Iterator[None]:
     """A training's logging.conf opens the root logger on what stderr is then: a test's, or a fixture's."""
     yield

@@ -21,6 +21,7 @@ from monai_brain.files import whole
 from monai_brain.inference import weights as network_weights
 from monai_brain.new_plugin import configs, conversion, measured, reference, sources
 from monai_brain.new_plugin.names import CLASSES, class_names, naming
+from monai_brain.safety import trust
 
 TEMPLATE = Path(__file__).parent / "template"
 _SUFFIX = ".template"
@@ -98,7 +99,8 @@ def new_plugin(
             network_def = sources.definition(f"{name}.network.{source.attribute}", build, source.pretrained)
             configs.write_recipes(wanted, root, network_def, source.pretrained)
             configs.write_metadata(wanted, root, {})
-            facts, built = _facts(Bundle.at(root), source)
+            with trust.admitted(Bundle.at(root)):
+                facts, built = _facts(Bundle.at(root), source)
             sha256 = difference = None
             if weights is not None:
                 conversion.convert(Path(weights), built)

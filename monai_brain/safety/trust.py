@@ -137,6 +137,19 @@ def _record(found: str, model: str, origin: str) -> None:
         write_json(_file(found), {"schema_version": 1, "model": model, "from": origin, "on": today})
 
 
+@contextlib.contextmanager
+def admitted(bundle: Bundle) -> Iterator[None]:
+    """Within the block the bundle runs as it stands, unrecorded: it was put together of what the user named."""
+    found = code.digest(bundle.root)
+    new = found not in _in_this_process
+    _in_this_process.add(found)
+    try:
+        yield
+    finally:
+        if new:
+            _in_this_process.discard(found)
+
+
 def record_made_here(bundle: Bundle) -> None:
     """Trust a folder that this process has just made out of code that it ran."""
     if outside(bundle):

@@ -18,6 +18,7 @@ from monai_brain import hookspecs
 from monai_brain.bundles import Bundle
 from monai_brain.data.datasets import read_dataset
 from monai_brain.files import read_json
+from monai_brain.hooked import KINDS
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "example_plugin"
 BUNDLE = EXAMPLE / "src" / "dipstick" / "bundles" / "dipstick_classification"
@@ -66,9 +67,9 @@ def drawn(folder: Path, n: int = 12) -> Path:
 def test_it_uses_every_hook(dipstick):
     for hook in (name for name in vars(hookspecs) if name.startswith("register_")):
         assert len(getattr(dipstick, hook.removeprefix("register_"))) == 1, hook
-    named = {offer.name for kind in dipstick.KINDS[1:] for offer in getattr(dipstick, kind).values()}
+    named = {offer.name for kind in KINDS[1:] for offer in getattr(dipstick, kind).values()}
     assert named == {"strips", "worklist", "npz", "draw-strips"}
-    for kind in dipstick.KINDS[1:]:
+    for kind in KINDS[1:]:
         for offer in getattr(dipstick, kind).values():
             assert callable(offer.load())
             assert offer.help
@@ -76,7 +77,7 @@ def test_it_uses_every_hook(dipstick):
 
 def test_the_docs_show_each_of_its_offers(dipstick):
     text = (EXAMPLE.parent / "plugin-hooks.md").read_text(encoding="utf-8")
-    for kind in dipstick.KINDS[1:]:
+    for kind in KINDS[1:]:
         section = text.split(f"\n## register_{kind}\n")[1].split("\n## ")[0]
         (name,) = getattr(dipstick, kind)
         assert f"`{name}`" in section

@@ -44,7 +44,7 @@ def test_a_cell_is_written_as_a_reader_expects_it():
     assert plain(1200) == "1,200"
     assert plain(0.5) == "0.500"
     assert plain(None) == ""
-    assert str(Estimate(-0.02, -0.05, 0.01)) == "\u22120.020 (\u22120.050\u20130.010)"
+    assert str(Estimate(-0.02, -0.05, 0.01)) == "\u22120.020 (\u22120.050 to 0.010)"
     assert str(Estimate(None)) == "n/a"
 
 
