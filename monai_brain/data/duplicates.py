@@ -165,6 +165,8 @@ def _candidates(marks: np.ndarray, threshold: float) -> Iterator[tuple[np.ndarra
 
 def _directions(marks: np.ndarray, furthest: float) -> np.ndarray:
     """(576, n): orthonormal directions, as many as part nearly all of some of the signatures' pairs."""
+    if len(marks) < _SAMPLE:  # to look for them would take longer than to try every pair by all of it
+        return np.eye(marks.shape[1], dtype=np.float32)
     some = marks[np.linspace(0, len(marks) - 1, min(len(marks), _SAMPLE)).astype(int)]
     _, vectors = np.linalg.eigh(np.cov(some, rowvar=False, dtype=np.float32))
     vectors = np.ascontiguousarray(vectors[:, ::-1])
