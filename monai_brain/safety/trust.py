@@ -139,7 +139,7 @@ def _record(found: str, model: str, origin: str) -> None:
 
 @contextlib.contextmanager
 def admitted(bundle: Bundle) -> Iterator[None]:
-    """Within the block the bundle runs as it stands, unrecorded: it was put together of what the user named."""
+    """Within the block the bundle runs as it stands, unrecorded: it was made of what the user named."""
     found = code.digest(bundle.root)
     new = found not in _in_this_process
     _in_this_process.add(found)
