@@ -16,6 +16,7 @@ where a command starts from nothing, in the same minute. The two take turns; wha
 quotients of {repeats} turns and, in brackets, the least and the greatest. The quotient of processor time is
 told too: other programs on the machine hardly change it.
 
+<!-- not run: a quarter of an hour on a quiet machine -->
 ```bash
 python scripts/bench.py --json performance.json
 python scripts/bench.py --page performance.json docs/performance.md

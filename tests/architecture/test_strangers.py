@@ -13,6 +13,7 @@ import torch
 
 import monai_brain as mb
 from monai_brain import registry
+from monai_brain.hooked import KINDS
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = sorted(path.parent.name for path in (ROOT / "plugins").glob("*/__init__.py"))
@@ -42,7 +43,7 @@ def strangers(tmp_path, monkeypatch, isolated_registry):
 def test_as_a_stranger_s_they_offer_the_same(strangers, tmp_path):
     ours = registry._read()
     assert strangers.broken == {}
-    for kind in ours.KINDS:
+    for kind in KINDS:
         own = {name for name, offer in getattr(ours, kind).items() if is_ours(ours, kind, name, offer)}
         assert set(getattr(strangers, kind)) == own
     for name in strangers.bundles:
@@ -63,6 +64,8 @@ NAMED = {
     "registry.py": "our own entry points come first, so that nobody takes their names",
     "new_plugin/configs.py": "a new bundle begins as a copy of the baseline's",
     "demo.py": "the demonstration trains one of our models",
+    "safety/trust.py": "what stands in our installed packages was trusted when they were installed",
+    "safety/verify.py": "an account of a bundle tells our own code from others'",
 }
 
 

@@ -10,10 +10,18 @@ import torch
 from monai_brain.cli import main
 from monai_brain.data import datalist
 from monai_brain.files import read_json
+from monai_brain.safety import trust
 from monai_brain.testing.tiny import TinyClassifier, tiny_bundle
 from monai_brain.training import checkpoint_files
 from monai_brain.training.memory import OutOfGpuMemoryError
 from monai_brain.training.workflow import train
+
+
+@pytest.fixture(autouse=True)
+def trusted():
+    """The recipes name a network of this file."""
+    with trust.given():
+        yield
 
 
 class Hungry(TinyClassifier):
