@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from monai_brain.data import duplicates
-from monai_brain.data.duplicates import THRESHOLD, TURNS, copy_of, near_duplicates
+from monai_brain.data.duplicates import SIDE, THRESHOLD, TURNS, _shrunk, copy_of, near_duplicates
 
 RNG = np.random.default_rng(0)
 
@@ -94,6 +94,15 @@ def test_alike_in_outline_only_is_no_duplicate():
     copies = [copy_of(image.clip(0, 255).astype(np.uint8)) for image in (left, right)]
     assert np.corrcoef(copies[0].ravel(), copies[1].ravel())[0, 1] > duplicates.SIMILAR
     assert near_duplicates(copies) == []
+
+
+@pytest.mark.parametrize(
+    "shape", [(512, 512), (48, 48), (49, 300), (1024, 768), (97, 131), (47, 200), (20, 20)]
+)
+def test_the_copy_is_shrunk_as_opencv_shrinks_by_area(shape):
+    image = np.random.default_rng(sum(shape)).integers(0, 256, shape).astype(np.float32)
+    expected = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(_shrunk(image), expected, atol=1e-3)
 
 
 def test_nan_and_one_value():
