@@ -14,6 +14,7 @@ from monai_brain.cli import main
 from monai_brain.errors import ConfigurationError, IntegrityError, ModelError, UnknownNameError
 from monai_brain.safety import store, trust
 from monai_brain.safety.download import DownloadError, download
+from monai_brain.training.experiments import contest
 
 CONTENT = os.urandom(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -143,6 +144,7 @@ def test_versions(model, server):
     assert registry.bundle("tiny@2.0").weights_sha256 == SHA256
     with pytest.raises(UnknownNameError, match=r"Did you mean '2\.0'"):
         registry.bundle("tiny@3.0")
+    assert [contest.named(name) for name in ("tiny@1.0", "tiny")] == ["tiny@1.0", "tiny"]
     with pytest.raises(IntegrityError):  # the server has only one file, which is not that version's
         store.get(older)
     assert server.asked[-1][0].endswith("/old")

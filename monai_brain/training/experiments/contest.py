@@ -87,9 +87,12 @@ def chosen_folds(content: Datalist, wanted: Sequence[int] | str | None) -> list[
 
 
 def named(content: Bundle | str | os.PathLike[str]) -> str:
-    """The model's name where it is a registered one, else its folder."""
+    """The model's name, with @VERSION where one is asked for; the folder of an unregistered one."""
     bundle = registry.bundle(content)
-    return bundle.name if registry.registry().bundles.get(bundle.name) == bundle else str(bundle.root)
+    registered = registry.registry().bundles.get(bundle.name)
+    if registered is None or registered.root != bundle.root:
+        return str(bundle.root)
+    return f"{bundle.name}@{bundle.weights_version}" if bundle.weights_version else bundle.name
 
 
 def rows_of(experiment: Experiment) -> dict[str, Predictions]:
