@@ -46,9 +46,11 @@ class Stranger:
 
     @property
     def key(self) -> str:
-        """Names the plugin, its distribution's version, and who asks: homes are shared by environments."""
+        """Names the plugin, its distribution's version and place, and who asks: many share one home."""
         distribution = self.entry.dist
-        version = f"{distribution.name} {distribution.version}" if distribution is not None else ""
+        version = ""
+        if distribution is not None:  # a copy elsewhere of the same version may hold other code
+            version = f"{distribution.name} {distribution.version} {distribution.locate_file('')}"
         python = f"{sys.prefix} {sys.version_info.major}.{sys.version_info.minor} {monai_brain.__version__}"
         return f"{self.name} = {self.entry.value} [{version}] {python}"
 

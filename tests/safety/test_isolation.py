@@ -1,6 +1,7 @@
 """Strangers' plugins: each is asked in a process of its own; one that hangs or crashes is a line in list."""
 
 import json
+import shutil
 import sys
 import time
 
@@ -126,6 +127,17 @@ def test_asked_once_until_something_changes(install, tmp_path):
     assert [times(), times()] == [4, 4]
     registry.read_again()
     assert len(asked.read_text()) == 5
+
+
+def test_a_copy_elsewhere_of_the_same_version_is_asked_for_itself(install, tmp_path, monkeypatch):
+    place = install({"good": GREET})
+    assert registry.registry().broken == {}
+    shutil.copytree(place, tmp_path / "copy")
+    changed = tmp_path / "copy" / "good_plugin.py"
+    changed.write_text(GREET.replace("register_commands", "register_command"), "utf-8")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "copy"), *(p for p in sys.path if p != str(place))])
+    registry.forget()
+    assert "Did you mean 'register_commands'?" in registry.registry().broken["good"]
 
 
 def test_a_missing_package_is_looked_for_again(install):
